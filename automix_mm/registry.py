@@ -1,0 +1,37 @@
+"""Registries of the scope `automix_mm`.
+
+Each is a child of the ROOT registry of mmengine: the host finds a foreign scope among the direct
+children of the root only, from whichever package the search starts. The locations are imported
+at the first look-up, so a config needs no `custom_imports`.
+"""
+
+from mmengine.registry import DATASETS as MMENGINE_DATASETS
+from mmengine.registry import HOOKS as MMENGINE_HOOKS
+from mmengine.registry import METRICS as MMENGINE_METRICS
+from mmengine.registry import MODELS as MMENGINE_MODELS
+from mmengine.registry import OPTIM_WRAPPERS as MMENGINE_OPTIM_WRAPPERS
+from mmengine.registry import Registry
+
+__all__ = ['DATASETS', 'HOOKS', 'METRICS', 'MODELS', 'OPTIM_WRAPPERS']
+
+_SCOPE = 'automix_mm'
+
+#: Classifiers, mix blocks, heads and backbones.
+MODELS = Registry('model', parent=MMENGINE_MODELS, scope=_SCOPE, locations=['automix_mm.models'])
+#: Datasets that are not in mmpretrain.
+DATASETS = Registry(
+    'dataset', parent=MMENGINE_DATASETS, scope=_SCOPE, locations=['automix_mm.datasets']
+)
+#: Hooks of the training loop.
+HOOKS = Registry('hook', parent=MMENGINE_HOOKS, scope=_SCOPE, locations=['automix_mm.hooks'])
+#: Metrics of validation and test.
+METRICS = Registry(
+    'metric', parent=MMENGINE_METRICS, scope=_SCOPE, locations=['automix_mm.evaluation']
+)
+#: Optimizer wrappers, for precisions that the host's own wrapper refuses.
+OPTIM_WRAPPERS = Registry(
+    'optimizer wrapper',
+    parent=MMENGINE_OPTIM_WRAPPERS,
+    scope=_SCOPE,
+    locations=['automix_mm.hooks'],
+)

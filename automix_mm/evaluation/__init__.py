@@ -1,0 +1,5 @@
+"""Metrics."""
+
+from .head_accuracy import HeadAccuracy
+
+__all__ = ['HeadAccuracy']

@@ -1,0 +1,50 @@
+"""Blending of images by masks, and of labels by lam."""
+
+import torch
+from torch import Tensor
+
+from .pairs import Pair
+
+
+def blend(images: Tensor, partner: Tensor, mask: Tensor) -> Tensor:
+    """Mix each image with its partner (paper, Eq. 2): mask * own + (1 - mask) * partner.
+
+    Written so that only the difference of the two images is kept for the mask's gradient.
+
+    Args:
+        images (Tensor): Images (N, C, H, W); left untouched.
+        partner (Tensor): Index of each sample's second image, long (N,).
+        mask (Tensor): Weight of the own image in [0, 1], broadcastable to the images, for
+            example (N, 1, H, W) from a mix block or ``pair.lam_as(images)`` for linear mixing.
+
+    Returns:
+        Tensor: Mixed images (N, C, H, W) in the images' dtype.
+    """
+    other = images[partner]
+    return torch.addcmul(other, mask.to(images.dtype), images - other)
+
+
+def mix_targets(labels: Tensor, pair: Pair, num_classes: int) -> Tensor:
+    """Mix hard labels: lam on the own class, 1 - lam on the partner's (paper, 3.1.1).
+
+    Labels outside [0, num_classes) are clamped, since a wrong index would end a CUDA program
+    without a message; checking them is the caller's part.
+
+    Args:
+        labels (Tensor): Class indices, long (N,).
+        pair (Pair): The drawn (lam, partner).
+        num_classes (int): Number of classes K.
+
+    Returns:
+        Tensor: Target distribution (N, K), float32, rows sum to 1.
+    """
+    own = one_hot(labels, num_classes)
+    lam = pair.lam_as(own)
+    return lam * own + (1 - lam) * own[pair.partner]
+
+
+def one_hot(labels: Tensor, num_classes: int) -> Tensor:
+    """Turn class indices (N,) into float32 rows (N, num_classes) without a host sync."""
+    index = labels.clamp(0, num_classes - 1).unsqueeze(1)
+    rows = torch.zeros(len(labels), num_classes, device=labels.device)
+    return rows.scatter_(1, index, 1.0)

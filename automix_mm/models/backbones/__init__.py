@@ -1,0 +1,5 @@
+"""Backbones that the host does not have."""
+
+from .resnext_cifar import ResNeXt_CIFAR
+
+__all__ = ['ResNeXt_CIFAR']

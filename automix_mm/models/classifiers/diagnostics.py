@@ -1,0 +1,62 @@
+"""What shows at once whether a mix block works: three figures of its masks."""
+
+from typing import Union
+
+import torch
+from torch import Tensor
+
+from automix_mm.mixing import Pair
+
+
+class MaskDiagnostics:
+    """Follows mask mean, variation inside the mask, and how both relate to lam and linear mixing.
+
+    A healthy block's mask mean correlates with lam, its masks vary inside the image, and its mix
+    has a lower loss under k than linear mixing of the same pair. Everything stays on the device.
+
+    Args:
+        window (int): Batches over which the correlation is taken.
+    """
+
+    def __init__(self, window: int = 200) -> None:
+        self.window = window
+        self._sums: Union[Tensor, None] = None  # (window, 6) sums of n, m, l, mm, ll, ml
+        self._seen = 0
+        self._gain: Union[Tensor, None] = None
+
+    @torch.no_grad()
+    def see(self, mask: Tensor, pair: Pair) -> dict[str, Tensor]:
+        """Take in one batch.
+
+        Args:
+            mask (Tensor): Weight of the own image, (N, 1, H, W).
+            pair (Pair): The pair that it was painted for.
+
+        Returns:
+            dict[str, Tensor]: ``mask_mean`` and ``mask_std`` (inside an image) of this batch and
+            ``mask_lam_corr``, the correlation of a mask's mean with lam over the window. 0-dim.
+        """
+        std, mean = torch.std_mean(mask.detach().float(), (1, 2, 3))  # (N,)
+        m, lam = mean.double(), pair.lam.double().expand(len(mean))
+        one = torch.ones_like(m)
+        sums = torch.stack([one, m, lam, m * m, lam * lam, m * lam]).sum(1)  # (6,)
+        if self._sums is None or self._sums.device != sums.device:
+            self._sums, self._seen = sums.new_zeros(self.window, 6), 0
+        self._sums[self._seen % self.window] = sums
+        self._seen += 1
+        return dict(mask_mean=mean.mean(), mask_std=std.mean(), mask_lam_corr=self._correlation())
+
+    def _correlation(self) -> Tensor:
+        assert self._sums is not None
+        n, m, lam, mm, ll, ml = self._sums.sum(0)
+        covariance = ml / n - m / n * (lam / n)
+        variance = (mm / n - (m / n) ** 2) * (ll / n - (lam / n) ** 2)
+        return torch.where(variance > 1e-20, covariance / variance.clamp_min(1e-20).sqrt(), 0.0)
+
+    def see_gain(self, block: Tensor, linear: Tensor) -> None:
+        """Take in k's loss on the block's mix and on the linear mix of the same pair, 0-dim."""
+        self._gain = (linear - block).detach()
+
+    def gain(self) -> dict[str, Tensor]:
+        """Return ``gain_over_linear``, the last difference linear - block; above 0 is healthy."""
+        return {} if self._gain is None else dict(gain_over_linear=self._gain)

@@ -1,0 +1,36 @@
+"""Hard labels out of the host's data samples."""
+
+from typing import Union
+
+import torch
+from mmpretrain.structures import DataSample
+from torch import Tensor
+
+
+def hard_labels(data_samples: Union[list[DataSample], None]) -> Tensor:
+    """Collect one class index per sample.
+
+    Args:
+        data_samples (list[DataSample]): N samples with ``gt_label`` of one element each.
+
+    Returns:
+        Tensor: Labels, long (N,).
+
+    Raises:
+        TypeError: If a sample carries soft labels (``gt_score``).
+        ValueError: If a sample has no label or more than one.
+    """
+    if not data_samples or any('gt_label' not in sample for sample in data_samples):
+        raise ValueError('training needs a gt_label in every data sample: check PackInputs')
+    if any('gt_score' in sample for sample in data_samples):
+        raise TypeError(
+            'this classifier mixes labels itself and needs hard ones, got gt_score: remove '
+            'batch_augments and to_onehot from data_preprocessor'
+        )
+    labels = torch.cat([sample.gt_label for sample in data_samples])
+    if len(labels) != len(data_samples):
+        raise ValueError(
+            f'expected one label per sample, got {len(labels)} labels for '
+            f'{len(data_samples)} samples; multi-label data is not supported'
+        )
+    return labels

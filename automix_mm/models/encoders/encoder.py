@@ -1,0 +1,87 @@
+"""A backbone with its heads: the network that AutoMix keeps two of."""
+
+from collections.abc import Iterable
+from typing import Any, Union
+
+from mmengine.model import BaseModule
+from mmpretrain.registry import MODELS as HOST_MODELS
+from torch import Tensor, nn
+
+from .stages import find_stage
+
+
+class _Reached(Exception):
+    """Ends a backbone's forward pass at the stage that was asked for."""
+
+
+class Encoder(BaseModule):
+    """Backbone, neck and one linear head for each loss that trains them.
+
+    Args:
+        backbone (dict): Config of any backbone of the host.
+        neck (dict, optional): Config of a neck, usually global average pooling.
+        head (dict): Config of a head, built once for each name in ``head_names``.
+        head_names (Iterable[str]): 'onehot' for clean images, 'mix' for mixed ones.
+    """
+
+    def __init__(
+        self,
+        backbone: dict,
+        neck: Union[dict, None],
+        head: dict,
+        head_names: Iterable[str],
+        init_cfg: Union[dict, None] = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        self.backbone = HOST_MODELS.build(backbone)
+        self.neck = HOST_MODELS.build(neck) if neck else None
+        self.heads = nn.ModuleDict({name: HOST_MODELS.build(head) for name in head_names})
+
+    def forward(self, images: Tensor, head: str) -> Tensor:
+        """Return the logits (N, K) of ``head`` for images (N, 3, H, W)."""
+        return self.heads[head](self.extract_feat(images))
+
+    def extract_feat(self, images: Tensor, stage: str = 'neck') -> Any:
+        """Return the features of 'backbone' or 'neck', a tuple of tensors, as the host does."""
+        feats = self.backbone(images)
+        return self.neck(feats) if stage == 'neck' and self.neck is not None else feats
+
+    def loss(self, images: Tensor, target: Tensor, head: str) -> Tensor:
+        """Return the 0-dim loss of ``head`` on images (N, 3, H, W), target (N, K)."""
+        return self.heads[head].target_loss(self.extract_feat(images), target)
+
+    def stage_features(self, images: Tensor, stage: Union[int, str], full: bool = False) -> Tensor:
+        """Return the feature map of one stage, computing nothing behind it unless ``full``.
+
+        Args:
+            images (Tensor): Images (N, 3, H, W).
+            stage (int | str): See :func:`find_stage`.
+            full (bool): Run the backbone to its end, as its normalisation buffers may need.
+
+        Returns:
+            Tensor: Feature map (N, C, h, w).
+
+        Raises:
+            ValueError: If the stage does not put out a feature map.
+        """
+        seen: list[Any] = []
+
+        def catch(module: nn.Module, inputs: Any, output: Any) -> None:
+            seen.append(output)
+            if not full:
+                raise _Reached
+
+        handle = find_stage(self.backbone, stage).register_forward_hook(catch)
+        try:
+            self.backbone(images)
+        except _Reached:
+            pass
+        finally:
+            handle.remove()
+        if not seen or not isinstance(seen[0], Tensor) or seen[0].dim() != 4:
+            got = [tuple(s.shape) if isinstance(s, Tensor) else type(s).__name__ for s in seen[:1]]
+            raise ValueError(
+                f'feature_stage={stage!r} of {type(self.backbone).__name__} must put out one map '
+                f'(N, C, h, w), got {got or "nothing: the module is never called"}'
+            )
+        return seen[0]

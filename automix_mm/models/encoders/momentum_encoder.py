@@ -1,0 +1,169 @@
+"""The momentum encoder k: frozen, moved towards q after each optimizer step."""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Union
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from automix_mm.models.counter import Counter
+from automix_mm.registry import MODELS
+
+from .encoder import Encoder
+
+
+@MODELS.register_module()
+class MomentumEncoder(Encoder):
+    """Encoder k, the moving average of q (paper, Eq. 6 and Algorithm 1).
+
+    Its parameters never have a gradient; gradients of its input do pass. In training its
+    normalisation layers use batch statistics, and everything random (dropout, drop path) is off,
+    since k judges. ``buffers`` says which images feed the running statistics used at inference:
+
+    - 'clean': own buffers, fed by clean images only, in one full pass of every ``clean_interval``
+      batches. All other passes stop at the feature stage and feed nothing.
+    - 'copy': q's buffers, copied after each update. Every pass stops early and feeds nothing.
+    - 'own': own buffers, fed by each batch, clean (full pass) and block-mixed.
+
+    Args:
+        momentum (float): Share of q's weights taken in per update at the start, in (0, 1]; 0.001 is
+            the paper's m = 0.999.
+        end (float): Share at the end of training, in [0, momentum]; 0 is the paper's m = 1.
+        hold (float): Part of the training, in [0, 1), before the cosine from momentum to end begins.
+        max_steps (int, optional): Optimizer steps of the whole training. Defaults to None: the
+            classifier learns it from the host's training loop.
+        buffers (str): 'clean', 'copy' or 'own'.
+        clean_interval (int): Batches between two full clean passes with buffers='clean'.
+        **encoder: Arguments of :class:`Encoder`.
+
+    Raises:
+        ValueError: If a field is outside its range.
+    """
+
+    def __init__(
+        self,
+        momentum: float = 0.001,
+        end: float = 0.0,
+        hold: float = 0.0,
+        max_steps: Union[int, None] = None,
+        buffers: str = 'clean',
+        clean_interval: int = 4,
+        **encoder: Any,
+    ) -> None:
+        super().__init__(**encoder)
+        if not 0 < momentum <= 1 or not 0 <= end <= momentum:
+            raise ValueError(
+                'momentum is the share of new weights per update: expected 0 < momentum <= 1 and '
+                f'0 <= end <= momentum, got momentum={momentum}, end={end} '
+                '(the paper writes 1 - momentum: its 0.999 is 0.001 here)'
+            )
+        if not 0 <= hold < 1:
+            raise ValueError(f'hold is a part of the training in [0, 1), got {hold}')
+        if buffers not in ('clean', 'copy', 'own') or clean_interval < 1:
+            raise ValueError(
+                "buffers must be 'clean', 'copy' or 'own' and clean_interval at least 1, got "
+                f'buffers={buffers!r}, clean_interval={clean_interval}'
+            )
+        self.momentum, self.end, self.hold = momentum, end, hold
+        self.max_steps = max_steps
+        self.buffers_from = buffers
+        self.clean_interval = clean_interval
+        self.updates = Counter()
+        self.batches = Counter()
+        self.requires_grad_(False)
+
+    def momentum_at(self, step: int, max_steps: Union[int, None]) -> float:
+        """Return the share of new weights of update ``step`` (0-based) of ``max_steps``.
+
+        Raises:
+            ValueError: If the share changes and the number of steps is not known.
+        """
+        if self.end == self.momentum:
+            return self.momentum
+        max_steps = self.max_steps or max_steps
+        if not max_steps:
+            raise ValueError(
+                'the momentum schedule needs the number of optimizer steps: train with the '
+                "host's Runner, or set max_steps (or end=momentum) in the momentum field"
+            )
+        held = self.hold * max_steps
+        progress = min(max(step - held, 0.0) / (max_steps - held), 1.0)
+        return self.end + (self.momentum - self.end) * (1 + math.cos(math.pi * progress)) / 2
+
+    @torch.no_grad()
+    def update(self, source: Encoder, max_steps: Union[int, None] = None) -> None:
+        """Move every parameter towards ``source``, in place and fused (Eq. 6)."""
+        share = self.momentum_at(self.updates.value(), max_steps)
+        torch._foreach_lerp_(list(self.parameters()), list(source.parameters()), share)
+        if self.buffers_from == 'copy':
+            self._copy_buffers(source)
+        self.updates.add_one()
+
+    def init_weights(self) -> None:
+        """Leave the weights alone: k starts as q, see :meth:`copy_from`."""
+
+    @torch.no_grad()
+    def copy_from(self, source: Encoder) -> None:
+        """Become equal to ``source``: parameters and buffers."""
+        for own, other in zip(self.parameters(), source.parameters()):
+            own.copy_(other)
+        self._copy_buffers(source)
+
+    def _copy_buffers(self, source: Encoder) -> None:
+        own = dict(self.named_buffers())
+        for name, buffer in source.named_buffers():
+            own[name].copy_(buffer)
+
+    @torch.no_grad()
+    def features(self, images: Tensor, stage: Union[int, str]) -> Tensor:
+        """Return k's feature map z (N, C, h, w) of clean images, feeding the buffers as set."""
+        passes, rest = divmod(self.batches.value(), self.clean_interval)
+        if self.training:
+            self.batches.add_one()
+        if self.buffers_from == 'own':
+            return self.stage_features(images, stage, full=True)
+        if self.buffers_from == 'copy' or rest or not self.training:
+            with self._feeding(0.0):
+                return self.stage_features(images, stage)
+        # The first passes average from the start, as running statistics begin at 0 and 1.
+        with self._feeding(1 / (passes + 1), at_least_own=True):
+            return self.stage_features(images, stage, full=True)
+
+    def mix_loss(self, images: Tensor, target: Tensor) -> Tensor:
+        """Return the loss of the mix head on mixed images; their gradient passes through k."""
+        if self.buffers_from == 'own':
+            return self.loss(images, target, 'mix')
+        return self.judge(images, target)
+
+    def judge(self, images: Tensor, target: Tensor) -> Tensor:
+        """Return the loss of the mix head without feeding any buffer."""
+        with self._feeding(0.0):
+            return self.loss(images, target, 'mix')
+
+    def train(self, mode: bool = True) -> 'MomentumEncoder':
+        """Set the mode: in training only normalisation layers train, nothing random does."""
+        super().train(mode)
+        for module in self.modules():
+            if module is not self and not isinstance(module, _BatchNorm) and not _has_norm(module):
+                module.training = False
+        return self
+
+    @contextmanager
+    def _feeding(self, share: float, at_least_own: bool = False) -> Iterator[None]:
+        """Set the share with which a batch feeds the running statistics inside the block."""
+        layers = [m for m in self.modules() if isinstance(m, _BatchNorm)]
+        shares = [layer.momentum for layer in layers]
+        try:
+            for layer, own in zip(layers, shares):
+                layer.momentum = max(share, own or 0.0) if at_least_own else share
+            yield
+        finally:
+            for layer, own in zip(layers, shares):
+                layer.momentum = own
+
+
+def _has_norm(module: nn.Module) -> bool:
+    return any(isinstance(m, _BatchNorm) for m in module.modules())

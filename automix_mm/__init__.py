@@ -10,6 +10,6 @@ from .version import __version__
 with visible_import_errors():
     require_host()
 
-    from . import datasets, evaluation, hooks, mixing, models
+    from . import datasets, engine, evaluation, hooks, mixing, models
 
-__all__ = ['__version__', 'datasets', 'evaluation', 'hooks', 'mixing', 'models']
+__all__ = ['__version__', 'datasets', 'engine', 'evaluation', 'hooks', 'mixing', 'models']

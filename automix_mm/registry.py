@@ -33,5 +33,5 @@ OPTIM_WRAPPERS = Registry(
     'optimizer wrapper',
     parent=MMENGINE_OPTIM_WRAPPERS,
     scope=_SCOPE,
-    locations=['automix_mm.hooks'],
+    locations=['automix_mm.engine'],
 )

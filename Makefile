@@ -1,0 +1,66 @@
+# All commands of the project. `make` alone lists them.
+# Each installs what it needs into .venv, from the versions in constraints.txt.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+SOURCES := automix_mm configs tests tools setup.py
+
+# The first interpreter that really runs, in a supported version, and can create an environment.
+PYTHON ?= $(shell for name in python3.11 python3.12 python3.10 python3; do \
+	$$name -c 'import ensurepip, sys, venv; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' \
+	>/dev/null 2>&1 && echo $$name && break; done)
+
+# Small tensors: one thread per process, and one process per core.
+PYTEST := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+
+BENCH_CONFIG ?= configs/automix/r18_cifar100.py
+BENCH_BASELINE ?= configs/vanilla/vanilla_r18_cifar100.py
+BENCH_ARGS ?= --batch-size 50 --repeats 5
+
+.PHONY: help setup demo test test-all lint check bench clean
+
+help: ## list the commands
+	@echo 'make COMMAND, one of:'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1\t\2/' | expand -t 14
+
+setup: $(STAMP) ## create .venv and install the project with all tools
+
+$(STAMP): setup.py constraints.txt $(wildcard requirements/*.txt)
+	@test -x $(BIN)/python || test -n '$(PYTHON)' || \
+		{ echo 'make: no Python 3.10, 3.11 or 3.12 found; name one: make setup PYTHON=/path/to/python' >&2; exit 1; }
+	@start=$$SECONDS; \
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV); \
+	echo "Installing into $(VENV) ($$($(BIN)/python -V)), about two minutes ..."; \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		-c constraints.txt -e '.[mminstall,det,tests]' -r requirements/dev.txt; \
+	touch $@; \
+	echo "Installed in $$((SECONDS - start)) s."
+
+demo: $(STAMP) ## train vanilla, Mixup and AutoMix on small real images and compare them
+	@$(BIN)/python tools/demo.py
+
+test: $(STAMP) ## run the fast tests (ten minutes at most on two cores)
+	$(PYTEST) -m 'not slow'
+
+test-all: $(STAMP) ## run all tests (an hour at most on two cores)
+	$(PYTEST)
+
+lint: $(STAMP) ## check format, style, spelling and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/codespell
+	$(BIN)/mypy
+
+check: lint test ## lint and fast tests: what CI runs first
+
+bench: $(STAMP) ## time, FLOPs and memory of an AutoMix step against a vanilla one
+	$(BIN)/python tools/analysis_tools/benchmark_step.py $(BENCH_CONFIG) --baseline $(BENCH_BASELINE) $(BENCH_ARGS)
+
+clean: ## remove what builds, tests and tools leave behind (not .venv, data and work_dirs)
+	rm -rf build dist ./*.egg-info .pytest_cache .mypy_cache .ruff_cache demo_output
+	find . \( -path ./$(VENV) -o -path ./.git -o -path ./data \) -prune -o -name __pycache__ -type d -print0 | xargs -0 rm -rf

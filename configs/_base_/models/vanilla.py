@@ -1,0 +1,7 @@
+"""Plain cross entropy, the baseline."""
+
+model = dict(
+    type='ImageClassifier',
+    neck=dict(type='GlobalAveragePooling'),
+    head=dict(type='LinearClsHead', loss=dict(type='CrossEntropyLoss')),
+)

@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# Trains as a slurm job: tools/slurm_train.sh PARTITION JOB_NAME CONFIG WORK_DIR [train options]
+# GPUS, GPUS_PER_NODE (0 for a cluster without), CPUS_PER_TASK and SRUN_ARGS in the environment.
+set -euo pipefail
+
+if [ $# -lt 4 ]; then
+    echo "usage: $0 PARTITION JOB_NAME CONFIG WORK_DIR [options of tools/train.py]" >&2
+    exit 2
+fi
+PARTITION=$1
+JOB_NAME=$2
+CONFIG=$3
+WORK_DIR=$4
+TOOLS="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
+source "$TOOLS/dist_env.sh"
+source "$TOOLS/slurm_env.sh"
+
+set -x
+# SRUN_ARGS is a list of words on purpose.
+# shellcheck disable=SC2086
+exec srun -p "$PARTITION" --job-name="$JOB_NAME" "${RESOURCES[@]}" ${SRUN_ARGS:-} \
+    "$PYTHON" -u "$TOOLS/train.py" "$CONFIG" --work-dir="$WORK_DIR" --launcher=slurm "${@:5}"

@@ -1,0 +1,126 @@
+"""Evaluates a checkpoint. See `--help`."""
+
+from __future__ import annotations
+
+import argparse
+import os.path as osp
+from copy import deepcopy
+
+# First, because it names what is missing where the host would only raise a KeyError.
+import automix_mm  # noqa: F401
+
+# isort: split
+import mmengine
+import torch
+from mmengine.config import Config
+from mmengine.evaluator import DumpResults
+
+from automix_mm import launch
+
+EXAMPLES = """examples:
+  python tools/test.py configs/automix/r18slim_digits.py work_dirs/r18slim_digits/epoch_40.pth
+  python tools/test.py CONFIG CHECKPOINT --out metrics.json --out-item metrics
+  tools/dist_test.sh configs/automix/r50_imagenet.py CHECKPOINT 8     # eight GPUs
+"""
+
+
+def parse_args() -> tuple[argparse.ArgumentParser, argparse.Namespace]:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(
+        description='Test a model.',
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument('config', help='path of the config')
+    parser.add_argument('checkpoint', help='path or address of the checkpoint')
+    launch.add_common_arguments(parser)
+    parser.add_argument('--out', help='file for the results: .json, .yaml or .pkl')
+    parser.add_argument(
+        '--out-item',
+        choices=('metrics', 'pred'),
+        help='what --out holds: metrics, or predictions (default; .pkl only)',
+    )
+    parser.add_argument('--show-dir', help='folder for images with the predictions drawn in')
+    parser.add_argument('--show', action='store_true', help='show predictions in a window')
+    parser.add_argument('--interval', type=int, default=1, help='draw every n-th image')
+    parser.add_argument('--wait-time', type=float, default=2, help='seconds each window stays')
+    parser.add_argument(
+        '--tta',
+        action='store_true',
+        help="test-time augmentation: the config's tta_model and tta_pipeline, or flipping",
+    )
+    return parser, parser.parse_args()
+
+
+def set_drawing(cfg: Config, args: argparse.Namespace) -> None:
+    """Switches the visualization hook on."""
+    if 'visualization' not in cfg.get('default_hooks', {}):
+        raise ValueError(
+            '--show and --show-dir need default_hooks.visualization in the config, for instance '
+            "dict(type='VisualizationHook')."
+        )
+    cfg.default_hooks.visualization.update(
+        enable=True,
+        show=args.show,
+        wait_time=args.wait_time,
+        out_dir=args.show_dir,
+        interval=args.interval,
+    )
+
+
+def set_augmentation(cfg: Config) -> None:
+    """Averages the scores of several views of each image."""
+    pipeline = cfg.test_dataloader.dataset.pipeline
+    if 'tta_pipeline' not in cfg:
+        views = [[dict(type='RandomFlip', prob=prob) for prob in (1.0, 0.0)], [pipeline[-1]]]
+        cfg.tta_pipeline = [*deepcopy(pipeline[:-1]), dict(type='TestTimeAug', transforms=views)]
+    model = cfg.get('tta_model') or dict(type='mmpretrain.AverageClsScoreTTA')
+    cfg.model = {**model, 'module': cfg.model}
+    cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+
+
+def prepare(args: argparse.Namespace) -> Config:
+    """Turns config and arguments into the config of the run."""
+    if args.out_item is not None and args.out is None:
+        raise ValueError('--out-item says what to write; --out has to say where.')
+    if args.out is not None and args.out_item != 'metrics' and not args.out.endswith('.pkl'):
+        raise ValueError(f'Predictions are written as .pkl; got --out {args.out}.')
+    if '://' not in args.checkpoint and not osp.isfile(args.checkpoint):
+        raise ValueError(f'There is no checkpoint {args.checkpoint}.')
+    cfg = launch.load_config(args)
+    cfg.load_from = args.checkpoint
+    cfg.resume = False
+    if args.amp is not None:
+        launch.check_precision(args.amp)
+        cfg.test_cfg.fp16 = True  # the host's name; it takes autocast's current type
+        if args.amp == 'bf16' and torch.cuda.is_available():
+            torch.set_autocast_dtype('cuda', torch.bfloat16)
+    if args.show or args.show_dir is not None:
+        set_drawing(cfg, args)
+    if args.tta:
+        set_augmentation(cfg)
+    launch.set_loader_defaults(cfg, ('test_dataloader',), pin_memory=not args.no_pin_memory)
+    launch.join_processes(cfg)
+    return cfg
+
+
+def main() -> None:
+    """Runs the test."""
+    parser, args = parse_args()
+    try:
+        cfg = prepare(args)
+    except ValueError as error:
+        parser.error(str(error))
+    try:
+        runner = launch.build_runner(cfg, [])
+        if args.out and args.out_item != 'metrics':
+            runner.test_evaluator.metrics.append(DumpResults(out_file_path=args.out))
+        metrics = runner.test()
+        if args.out and args.out_item == 'metrics':
+            mmengine.dump(metrics, args.out)
+    finally:
+        launch.leave_processes()
+
+
+if __name__ == '__main__':
+    main()

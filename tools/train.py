@@ -1,0 +1,121 @@
+"""Trains a model from a config. See `--help`."""
+
+from __future__ import annotations
+
+import argparse
+
+# First, because it names what is missing where the host would only raise a KeyError.
+import automix_mm  # noqa: F401
+
+# isort: split
+from mmengine.config import Config
+
+from automix_mm import launch
+from automix_mm.engine.epochs import set_epochs
+from automix_mm.engine.resume import apply_resume
+
+EXAMPLES = """examples:
+  python tools/train.py configs/automix/r18slim_digits.py
+  python tools/train.py configs/automix/r18_cifar100.py --epochs 200 --amp bf16
+  python tools/train.py configs/automix/r18_cifar100.py --resume      # after an interruption
+  tools/dist_train.sh configs/automix/r50_imagenet.py 8               # eight GPUs
+"""
+
+
+def parse_args() -> tuple[argparse.ArgumentParser, argparse.Namespace]:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(
+        description='Train a model.',
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument('config', help='path of the config')
+    launch.add_common_arguments(parser)
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        metavar='CHECKPOINT',
+        help='go on from this checkpoint; without a path from the newest whole one of the work '
+        'dir, or from the start where there is none',
+    )
+    parser.add_argument(
+        '--no-validate', action='store_true', help='train without evaluating in between'
+    )
+    parser.add_argument(
+        '--auto-scale-lr',
+        action='store_true',
+        help='scale the initial learning rate with the total batch size',
+    )
+    parser.add_argument(
+        '--no-persistent-workers',
+        action='store_true',
+        help='start data loader workers anew in each epoch',
+    )
+    parser.add_argument(
+        '--epochs',
+        type=int,
+        metavar='N',
+        help='train for N epochs; every schedule is stretched or shortened with the loop',
+    )
+    parser.add_argument(
+        '--seed', type=int, metavar='N', help='seed of weights, data order and all draws'
+    )
+    return parser, parser.parse_args()
+
+
+def set_precision(cfg: Config, precision: str) -> None:
+    """Chooses the optimizer wrapper of a precision."""
+    launch.check_precision(precision)
+    if precision == 'fp16':
+        cfg.optim_wrapper.type = 'AmpOptimWrapper'
+        cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+    else:
+        cfg.optim_wrapper.type = 'automix_mm.BFloat16OptimWrapper'
+        for field in ('loss_scale', 'dtype', 'use_fsdp'):
+            cfg.optim_wrapper.pop(field, None)
+
+
+def prepare(args: argparse.Namespace) -> tuple[Config, list[str]]:
+    """Turns config and arguments into the config of the run and notes for its log."""
+    cfg = launch.load_config(args)
+    notes = []
+    if args.seed is not None:
+        cfg.randomness = {**cfg.get('randomness', {}), 'seed': args.seed}
+    if args.epochs is not None:
+        notes += set_epochs(cfg, args.epochs)
+    if args.amp is not None:
+        set_precision(cfg, args.amp)
+    if args.no_validate:
+        cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+    if args.auto_scale_lr:
+        if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
+            raise ValueError(
+                '--auto-scale-lr needs auto_scale_lr=dict(base_batch_size=...) in the config.'
+            )
+        cfg.auto_scale_lr.enable = True
+    loaders = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+    launch.set_loader_defaults(cfg, loaders, pin_memory=not args.no_pin_memory)
+    for loader in loaders:
+        if args.no_persistent_workers and cfg.get(loader):
+            cfg[loader].persistent_workers = False
+    notes += apply_resume(cfg, args.resume)
+    launch.join_processes(cfg)
+    return cfg, notes
+
+
+def main() -> None:
+    """Runs the training."""
+    parser, args = parse_args()
+    try:
+        cfg, notes = prepare(args)
+    except ValueError as error:
+        parser.error(str(error))
+    try:
+        launch.build_runner(cfg, notes).train()
+    finally:
+        launch.leave_processes()
+
+
+if __name__ == '__main__':
+    main()

@@ -89,7 +89,7 @@ setup(
     long_description=(ROOT / 'README.md').read_text(encoding='utf-8'),
     long_description_content_type='text/markdown',
     author='automix_mm authors',
-    license='Apache-2.0',
+    license_expression='Apache-2.0',
     license_files=['LICENSE'],
     keywords=['computer vision', 'image classification', 'mixup', 'data augmentation', 'OpenMMLab'],
     classifiers=[

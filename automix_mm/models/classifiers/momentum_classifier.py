@@ -15,6 +15,7 @@ from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
 from automix_mm.mixing import Pair, blend, mix_targets, one_hot, stream_seed
 from automix_mm.models.counter import Counter
 from automix_mm.models.encoders import Encoder
+from automix_mm.models.encoders.stages import find_stage
 from automix_mm.registry import MODELS
 
 from .branchwise import BranchwiseBackward
@@ -72,6 +73,7 @@ class MomentumClassifier(BaseClassifier):
         self.k = MODELS.build(dict(type='automix_mm.MomentumEncoder') | dict(momentum or {}) | network)
         self.k.copy_from(self.q)
         self.mixer = MODELS.build(mixer)
+        find_stage(self.k.backbone, self.mixer.feature_stage)  # a wrong stage fails here
         if report not in [f'{name}_k' for name in names]:
             raise ValueError(
                 f'report must name a head of k that is trained, one of '

@@ -25,12 +25,19 @@ class LamConv(nn.Conv2d):
         super().__init__(in_channels + with_lam, out_channels, 1)
         self.with_lam = with_lam
 
-    def forward(self, features: Tensor, lam: Tensor) -> Tensor:
-        """Project features (N, C, h, w) with lam (N, 1, 1, 1) or (1, 1, 1, 1)."""
-        if not self.with_lam:
-            return F.conv2d(features, self.weight, self.bias)
-        projected = F.conv2d(features, self.weight[:, :-1], self.bias)
-        return projected + self.weight[:, -1:].transpose(0, 1) * lam  # (N, out, h, w)
+    def forward(self, features: Tensor, lam: Tensor, index: Union[Tensor, None] = None) -> Tensor:
+        """Project features (N, C, h, w) with lam (N, 1, 1, 1) or (1, 1, 1, 1).
+
+        ``index`` (N,) rearranges the batch; lam is that of the rearranged batch. Rearranging
+        behind the convolution moves half the channels and keeps no second copy of the features.
+        """
+        weight = self.weight[:, :-1] if self.with_lam else self.weight
+        projected = F.conv2d(features, weight, self.bias)
+        if index is not None:
+            projected = projected.index_select(0, index)
+        if self.with_lam:
+            projected = projected + self.weight[:, -1:].transpose(0, 1) * lam
+        return projected  # (N, out, h, w)
 
 
 @MODELS.register_module()
@@ -130,11 +137,10 @@ class MixBlock(BaseModule):
         own_lam = pair.lam_as(features)
         partner_lam = 1 - own_lam
         partner_projection = getattr(self, 'partner_projection', self.own_projection)
-        partner = features[pair.partner]
         query = self.own_projection(features, own_lam).flatten(2)  # (N, C/2, hw)
-        key = partner_projection(partner, partner_lam).flatten(2)  # (N, C/2, hw)
+        key = partner_projection(features, partner_lam, pair.partner).flatten(2)  # (N, C/2, hw)
         if self.content_from_partner:
-            content = self.content_projection(partner, partner_lam)
+            content = self.content_projection(features, partner_lam, pair.partner)
         else:
             content = self.content_projection(features, own_lam)  # (N, 1, h, w)
         score = attend(

@@ -73,9 +73,9 @@ class Environment:
         run(*pip, *options, *what, cwd=self.root)
 
     def mim(self, *arguments, cwd):
-        """Run a command of mim."""
-        code = 'from mim import cli; cli()'
-        return run(self.python, '-c', code, *arguments, cwd=cwd)
+        """Run a command of mim, as its console script does: without the folder in the path."""
+        code = 'from mim.cli import cli; cli()'
+        return run(self.python, '-I', '-c', code, *arguments, cwd=cwd)
 
 
 def create_environment(root):

@@ -28,5 +28,5 @@ model = dict(
     # Momentum has to fit so few steps: 0.001 would leave k far behind q.
     momentum=dict(momentum=0.02),
 )
-optim_wrapper = dict(paramwise_cfg=_base_.mixer_lr)
+optim_wrapper = _base_.mixer_lr
 default_hooks = dict(logger=dict(interval=50))

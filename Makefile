@@ -35,8 +35,8 @@ $(STAMP): setup.py constraints.txt $(wildcard requirements/*.txt)
 		{ echo 'make: no Python 3.10, 3.11 or 3.12 found; name one: make setup PYTHON=/path/to/python' >&2; exit 1; }
 	@start=$$SECONDS; \
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV); \
-	echo "Installing into $(VENV) ($$($(BIN)/python -V)), about two minutes ..."; \
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	echo "Installing into $(VENV) ($$($(BIN)/python -V)); the first time takes minutes ..."; \
+	$(BIN)/python -m pip install -qq --disable-pip-version-check \
 		-c constraints.txt -e '.[mminstall,det,tests]' -r requirements/dev.txt; \
 	touch $@; \
 	echo "Installed in $$((SECONDS - start)) s."

@@ -14,6 +14,7 @@ from pathlib import Path
 from setuptools import find_packages, setup
 from setuptools.command.build import build as _build
 from setuptools.command.build_py import build_py as _build_py
+from setuptools.command.egg_info import egg_info as _egg_info
 from setuptools.command.sdist import sdist as _sdist
 
 ROOT = Path(__file__).resolve().parent
@@ -57,6 +58,15 @@ class build(_build):
         super().initialize_options()
         self.build_base = tempfile.mkdtemp(prefix='mm-automix-build-')
         atexit.register(shutil.rmtree, self.build_base, ignore_errors=True)
+
+
+class egg_info(_egg_info):
+    """Take the metadata away from the repository: mim run from there reads it as an install."""
+
+    def run(self):
+        super().run()
+        if Path(self.egg_info).resolve().parent == ROOT:
+            atexit.register(shutil.rmtree, self.egg_info, ignore_errors=True)
 
 
 class build_py(_build_py):
@@ -109,6 +119,6 @@ setup(
     python_requires='>=3.10,<3.13',
     install_requires=read_requirements('runtime'),
     extras_require=extras,
-    cmdclass={'build': build, 'build_py': build_py, 'sdist': sdist},
+    cmdclass={'build': build, 'build_py': build_py, 'egg_info': egg_info, 'sdist': sdist},
     zip_safe=False,
 )

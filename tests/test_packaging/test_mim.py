@@ -1,5 +1,6 @@
 """The commands of mim, with the installed wheel and with an editable install."""
 
+import json
 import re
 from pathlib import Path
 
@@ -20,6 +21,17 @@ def models_of_metafiles():
         for model in yaml.safe_load(path.read_text())['Models']:
             models[model['Name']] = model
     return models
+
+
+def test_install(new_environment, repository):
+    """The command of the README, in an environment that has the host already."""
+    # Without isolation and index, because the test must not download anything.
+    offline = ('--no-build-isolation', '--no-index')
+    new_environment.mim('install', '-e', '.[mminstall]', *offline, cwd=repository)
+    direct_url = json.loads((new_environment.dist_info / 'direct_url.json').read_text())
+    assert direct_url == {'dir_info': {'editable': True}, 'url': repository.as_uri()}
+    text = new_environment.mim('search', 'mm-automix', cwd=repository.parent)
+    assert 'config id: r18slim_digits' in text
 
 
 @pytest.fixture

@@ -136,9 +136,9 @@ def join_processes(cfg: Config) -> None:
     if cfg.launcher == 'none' or get_device() != 'cpu':
         return
     _export_rank(cfg.launcher)
-    timeout = cfg.get('env_cfg', {}).get('dist_cfg', {}).get('timeout')
-    options = {} if timeout is None else {'timeout': datetime.timedelta(seconds=timeout)}
-    distributed.init_process_group('gloo', **options)
+    seconds = cfg.get('env_cfg', {}).get('dist_cfg', {}).get('timeout')
+    timeout = None if seconds is None else datetime.timedelta(seconds=seconds)
+    distributed.init_process_group('gloo', timeout=timeout)
     wrapper = cfg.get('model_wrapper_cfg') or dict(
         type='MMDistributedDataParallel',
         broadcast_buffers=False,

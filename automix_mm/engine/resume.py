@@ -63,7 +63,7 @@ def newest_whole(work_dir: str, out_dir: str | None = None) -> tuple[str | None,
     Returns:
         The checkpoint's path, or None, and one note for each file that was passed over.
     """
-    notes = []
+    notes: list[str] = []
     for path in _candidates(Path(work_dir), Path(out_dir or work_dir)):
         fault = find_fault(path)
         if fault is None:

@@ -91,6 +91,8 @@ class CheckpointHook(HostCheckpointHook):
     - ``*.part`` files that an earlier, killed run left behind are removed before training.
     """
 
+    file_backend: Any  # set by the host at the start of training
+
     def before_train(self, runner: Runner) -> None:
         """Prepares the folder as the host does and clears unfinished files.
 
@@ -156,7 +158,8 @@ class CheckpointHook(HostCheckpointHook):
         if isinstance(runner, _WholeFileRunner):  # a best checkpoint saves the regular one, too
             yield runner
             return
-        safe_runner, backend = _WholeFileRunner(runner), self.file_backend
+        safe_runner = _WholeFileRunner(runner)
+        backend = self.file_backend
         self.file_backend = _DeferredRemoval(backend)
         try:
             yield safe_runner

@@ -55,7 +55,8 @@ class NpzImages(BaseDataset):
         images, labels = self._read()
         keep = labels < (self.num_classes or labels.max() + 1)
         return [
-            dict(img=image, gt_label=int(label)) for image, label in zip(images[keep], labels[keep])
+            dict(img=image, gt_label=int(label))
+            for image, label in zip(images[keep], labels[keep], strict=True)
         ]
 
     def _read(self) -> tuple[np.ndarray, np.ndarray]:

@@ -29,13 +29,14 @@ class HeadAccuracy(Accuracy):
             return
         scores = torch.stack([sample['head_scores'] for sample in data_samples])  # (N, heads, K)
         labels = torch.cat([sample['gt_label'] for sample in data_samples]).to(scores.device)
-        ranked = scores.topk(max(self.topk), -1).indices  # (N, heads, k)
+        ranked = scores.topk(min(max(self.topk), scores.shape[-1]), -1).indices  # (N, heads, k)
         correct = (ranked == labels.view(-1, 1, 1)).cumsum(-1).cpu()
-        for result, sample, rows in zip(self.results[start:], data_samples, correct):
+        for result, sample, rows in zip(self.results[start:], data_samples, correct, strict=True):
             result['head_correct'] = {
                 f'top{k}_{name}': int(row[k - 1])
-                for name, row in zip(sample['head_names'], rows)
+                for name, row in zip(sample['head_names'], rows, strict=True)
                 for k in self.topk
+                if k <= len(row)
             }
 
     def compute_metrics(self, results: list) -> dict[str, float]:

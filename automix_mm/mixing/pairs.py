@@ -1,5 +1,6 @@
 """Drawing of pairs: which two images are mixed, and in which ratio."""
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -37,12 +38,12 @@ class PairSampler:
         per_sample (bool): One lam for every sample instead of one for the batch.
 
     Raises:
-        ValueError: If ``alpha`` is not above 0.
+        ValueError: If ``alpha`` is not above 0 and finite.
     """
 
     def __init__(self, alpha: float = 1.0, per_sample: bool = False) -> None:
-        if not alpha > 0:
-            raise ValueError(f'alpha of Beta(alpha, alpha) must be above 0, got {alpha}')
+        if not 0 < alpha < math.inf:
+            raise ValueError(f'alpha of Beta(alpha, alpha) must be above 0 and finite, got {alpha}')
         self.alpha = float(alpha)
         self.per_sample = per_sample
 

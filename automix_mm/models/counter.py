@@ -1,6 +1,6 @@
 """A step count that lives in the checkpoint and is read without a host sync."""
 
-from typing import Any, Union
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +18,7 @@ class Counter(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer('count', torch.zeros((), dtype=torch.long))
-        self._value: Union[int, None] = 0
+        self._value: int | None = 0
 
     def value(self) -> int:
         """Return the count."""
@@ -30,6 +30,11 @@ class Counter(nn.Module):
         """Count one step."""
         self._value = self.value() + 1
         self.count.add_(1)
+
+    def reset(self) -> None:
+        """Count from 0 again."""
+        self._value = 0
+        self.count.zero_()
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
         super()._load_from_state_dict(*args, **kwargs)

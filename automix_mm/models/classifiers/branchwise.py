@@ -1,7 +1,7 @@
 """Backward branch by branch, so that the activations of only one branch are alive at a time."""
 
 from collections.abc import Iterable
-from typing import Any, Union
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +21,7 @@ class _HandOver(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad_output: Tensor) -> tuple[Union[Tensor, None], ...]:
+    def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:
         branch, ctx.branch = ctx.branch, None
         grads = [grad for grad in branch.grads if grad is not None]
         if grads:
@@ -37,18 +37,20 @@ class _Branch:
         self.owner = owner
         self.losses = losses
         self.params: list[nn.Parameter] = []
-        self.grads: list[Union[Tensor, None]] = []
-        self.scale: Union[Tensor, float] = 1.0
+        self.grads: list[Tensor | None] = []
+        self.scale: Tensor | float = 1.0
 
-    def take(self, params: Iterable[nn.Parameter], scale: Union[Tensor, float]) -> None:
+    def take(self, params: Iterable[nn.Parameter], scale: Tensor | float) -> None:
         """Compute the gradients of the scaled sum and free its graph."""
-        self.params = [param for param in params if param.requires_grad]
-        self.scale = scale
         total = sum(self.losses.values())
+        self.params = [p for p in params if p.requires_grad] if total.requires_grad else []
+        self.losses = {name: loss.detach() for name, loss in self.losses.items()}
+        if not self.params:
+            return
+        self.scale = scale
         with torch.autocast(total.device.type, enabled=False):
             grads = torch.autograd.grad(total * scale, self.params, allow_unused=True)
         self.grads = list(grads)
-        self.losses = {name: loss.detach() for name, loss in self.losses.items()}
 
     def handed_over(self) -> dict[str, Tensor]:
         """Return the losses; the first one hands the gradients of their sum on."""
@@ -76,7 +78,7 @@ class BranchwiseBackward:
 
     def __init__(self, enabled: bool = True) -> None:
         self.enabled = enabled
-        self.seen_scale: Union[Tensor, None] = None
+        self.seen_scale: Tensor | None = None
         self._branches: list[_Branch] = []
 
     def add(self, losses: dict[str, Tensor], params: Iterable[nn.Parameter]) -> None:
@@ -95,7 +97,7 @@ class BranchwiseBackward:
         branches, self._branches = self._branches, []
         return {name: loss for b in branches for name, loss in b.handed_over().items()}
 
-    def _scale(self, loss: Tensor) -> Union[Tensor, float]:
+    def _scale(self, loss: Tensor) -> Tensor | float:
         device = loss.device.type
         half = torch.is_autocast_enabled(device) and torch.get_autocast_dtype(device) == torch.half
         if not half:

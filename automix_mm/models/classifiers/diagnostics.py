@@ -1,7 +1,5 @@
 """What shows at once whether a mix block works: three figures of its masks."""
 
-from typing import Union
-
 import torch
 from torch import Tensor
 
@@ -20,9 +18,9 @@ class MaskDiagnostics:
 
     def __init__(self, window: int = 200) -> None:
         self.window = window
-        self._sums: Union[Tensor, None] = None  # (window, 6) sums of n, m, l, mm, ll, ml
+        self._sums: Tensor | None = None  # (window, 6) sums of n, m, l, mm, ll, ml
         self._seen = 0
-        self._gain: Union[Tensor, None] = None
+        self._gain: Tensor | None = None
 
     @torch.no_grad()
     def see(self, mask: Tensor, pair: Pair) -> dict[str, Tensor]:

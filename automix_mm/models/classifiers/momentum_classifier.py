@@ -1,7 +1,7 @@
 """AutoMix: one classifier, two encoders and a mix block (arXiv 2103.13027 v1)."""
 
 import weakref
-from typing import Any, Union
+from typing import Any
 
 import torch
 from mmengine.dist import get_rank
@@ -49,7 +49,9 @@ class MomentumClassifier(BaseClassifier):
         init_cfg (dict, optional): Initialisation of the whole, such as plain pretrained weights.
 
     Raises:
-        ValueError: If ``report`` names a head that is not built, or a train_cfg key is unknown.
+        ValueError: If ``report`` names a head that is not built, a train_cfg key is unknown,
+            ``feature_stage`` is not in the backbone, or the backbone checkpoints activations
+            (with_cp) while ``branchwise`` is on.
     """
 
     def __init__(
@@ -57,20 +59,22 @@ class MomentumClassifier(BaseClassifier):
         backbone: dict,
         head: dict,
         mixer: dict,
-        neck: Union[dict, None] = None,
+        neck: dict | None = None,
         onehot: bool = True,
-        momentum: Union[dict, None] = None,
+        momentum: dict | None = None,
         report: str = 'mix_k',
-        train_cfg: Union[dict, None] = None,
-        data_preprocessor: Union[dict, None] = None,
-        init_cfg: Union[dict, None] = None,
+        train_cfg: dict | None = None,
+        data_preprocessor: dict | None = None,
+        init_cfg: dict | None = None,
     ) -> None:
         preprocessor = dict(type='ClsDataPreprocessor') | dict(data_preprocessor or {})
         super().__init__(init_cfg, HOST_MODELS.build(preprocessor))
         names = ('onehot', 'mix') if onehot else ('mix',)
         network = dict(backbone=backbone, neck=neck, head=head, head_names=names)
         self.q = Encoder(**network)
-        self.k = MODELS.build(dict(type='automix_mm.MomentumEncoder') | dict(momentum or {}) | network)
+        self.k = MODELS.build(
+            dict(type='automix_mm.MomentumEncoder') | dict(momentum or {}) | network
+        )
         self.k.copy_from(self.q)
         self.mixer = MODELS.build(mixer)
         find_stage(self.k.backbone, self.mixer.feature_stage)  # a wrong stage fails here
@@ -82,7 +86,13 @@ class MomentumClassifier(BaseClassifier):
         self.report = report
         self.iterations = Counter()
         self.register_buffer('draw_seed', torch.tensor(torch.initial_seed() & 0x7FFFFFFF))
-        self._set_training_fields(**(train_cfg or {}))
+        try:
+            self._set_training_fields(**(train_cfg or {}))
+        except TypeError as error:
+            raise ValueError(
+                'train_cfg may have branchwise, linear_interval, check_interval and max_nonfinite '
+                f"(pixel mixing is the mixer's part, not augments), got {sorted(train_cfg or {})}"
+            ) from error
         self._register_load_state_dict_pre_hook(map_plain_weights)
         _update_after_steps(self)
 
@@ -94,20 +104,22 @@ class MomentumClassifier(BaseClassifier):
         max_nonfinite: int = 10,
     ) -> None:
         num_classes = self.q.heads['mix'].num_classes
+        if branchwise and any(getattr(module, 'with_cp', False) for module in self.q.modules()):
+            raise ValueError(
+                'activation checkpointing (with_cp=True) needs train_cfg=dict(branchwise=False): '
+                'its recomputation does not allow gradients to be taken branch by branch'
+            )
         self.branches = BranchwiseBackward(branchwise)
         self.checks = ValueChecks(num_classes, check_interval, max_nonfinite)
         self.diagnostics = MaskDiagnostics()
         self.linear_interval = linear_interval
         self.num_classes = num_classes
-        self._seed: Union[int, None] = None
-        self._batches_since_step = 0
-        self._batches_per_step = 1
+        self._seed: int | None = None
+        self._just_loaded = False
 
     # ---------------------------------------------------------------- training
 
-    def loss(
-        self, inputs: Tensor, data_samples: Union[list[DataSample], None]
-    ) -> dict[str, Tensor]:
+    def loss(self, inputs: Tensor, data_samples: list[DataSample] | None) -> dict[str, Tensor]:
         """Run one iteration of Algorithm 1 up to its losses.
 
         Args:
@@ -123,6 +135,7 @@ class MomentumClassifier(BaseClassifier):
             TypeError: If labels are soft.
         """
         x, y = inputs, hard_labels(data_samples)
+        self._restart_if_new()
         pair_q, pair_k = self.draw_pairs(x)
         z = self.k.features(x, self.mixer.feature_stage)  # (N, C, h, w), no gradient
 
@@ -141,7 +154,6 @@ class MomentumClassifier(BaseClassifier):
         self.checks.see(self.iterations.value(), x, y, losses)
         figures = self.diagnose(x, y, pair_k, mask_k, loss_mix_k)
         self.iterations.add_one()
-        self._batches_since_step += 1
         return losses | figures
 
     def draw_pairs(self, images: Tensor) -> list[Pair]:
@@ -176,22 +188,21 @@ class MomentumClassifier(BaseClassifier):
         q_ids = {id(param) for param in self.q.parameters()}
         if not any(id(p) in q_ids for group in optimizer.param_groups for p in group['params']):
             return
-        batches, self._batches_since_step = self._batches_since_step, 0
         # A fused optimizer steps even when the scaler found an overflow, and skips on the device.
         found_inf = getattr(optimizer, 'found_inf', None)
         if found_inf is not None and found_inf.item():
             return
-        self._batches_per_step = max(self._batches_per_step, batches)
-        max_iters = MessageHub.get_current_instance().runtime_info.get('max_iters')
-        max_steps = -(-max_iters // self._batches_per_step) if max_iters else None
-        self.k.update(self.q, max_steps)
+        # With accumulation there are fewer steps than iterations: as many as the ratio so far says.
+        max_iters = MessageHub.get_current_instance().runtime_info.get('max_iters') or 0
+        steps = self.k.updates.value() + 1
+        self.k.update(self.q, max_iters * steps // max(self.iterations.value(), 1))
 
     # --------------------------------------------------------------- inference
 
     def forward(
         self,
         inputs: Tensor,
-        data_samples: Union[list[DataSample], None] = None,
+        data_samples: list[DataSample] | None = None,
         mode: str = 'tensor',
     ) -> Any:
         """Forward in one of the host's modes: 'loss', 'predict' or 'tensor' (logits of k).
@@ -216,14 +227,14 @@ class MomentumClassifier(BaseClassifier):
         return self.k.extract_feat(inputs, stage)
 
     def predict(
-        self, inputs: Tensor, data_samples: Union[list[DataSample], None] = None
+        self, inputs: Tensor, data_samples: list[DataSample] | None = None
     ) -> list[DataSample]:
         """Predict with the reported head of k, at the cost of the plain backbone."""
         head = self.k.heads[self.report[:-2]]
         return head.predict(self.k.extract_feat(inputs), data_samples)
 
     @torch.no_grad()
-    def val_step(self, data: Union[dict, tuple, list]) -> list[DataSample]:
+    def val_step(self, data: dict | tuple | list) -> list[DataSample]:
         """Predict with k, and note the scores of every head of both encoders.
 
         Each sample gains ``head_scores`` (heads, K) and ``head_names`` for ``HeadAccuracy``.
@@ -237,12 +248,31 @@ class MomentumClassifier(BaseClassifier):
         }
         head = self.k.heads[self.report[:-2]]
         samples = head._get_predictions(scores[self.report], data['data_samples'])
-        for sample, row in zip(samples, torch.stack(list(scores.values()), 1)):
+        for sample, row in zip(samples, torch.stack(list(scores.values()), 1), strict=True):
             sample.set_field(row, 'head_scores', dtype=Tensor)
             sample.set_field(list(scores), 'head_names')
         return samples
 
     # ----------------------------------------------------------------- weights
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        super()._load_from_state_dict(*args, **kwargs)
+        self._seed = None
+        self._just_loaded = True
+
+    def _restart_if_new(self) -> None:
+        """Forget the counts of the run whose weights a new run has loaded.
+
+        A resumed run goes on at its iteration; one that only starts from weights is at 0.
+        """
+        if self._just_loaded and MessageHub.get_current_instance().runtime_info.get('iter') == 0:
+            self.iterations.reset()
+            self.k.restart()
+        self._just_loaded = False
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        _update_after_steps(self)  # a copy follows its own optimizer
 
     def init_weights(self) -> None:
         """Initialise q and the mixer, then make k equal to q (Algorithm 1, first line)."""

@@ -1,13 +1,11 @@
 """Hard labels out of the host's data samples."""
 
-from typing import Union
-
 import torch
 from mmpretrain.structures import DataSample
 from torch import Tensor
 
 
-def hard_labels(data_samples: Union[list[DataSample], None]) -> Tensor:
+def hard_labels(data_samples: list[DataSample] | None) -> Tensor:
     """Collect one class index per sample.
 
     Args:
@@ -27,10 +25,10 @@ def hard_labels(data_samples: Union[list[DataSample], None]) -> Tensor:
             'this classifier mixes labels itself and needs hard ones, got gt_score: remove '
             'batch_augments and to_onehot from data_preprocessor'
         )
-    labels = torch.cat([sample.gt_label for sample in data_samples])
-    if len(labels) != len(data_samples):
+    counts = {sample.gt_label.numel() for sample in data_samples}
+    if counts != {1}:
         raise ValueError(
-            f'expected one label per sample, got {len(labels)} labels for '
-            f'{len(data_samples)} samples; multi-label data is not supported'
+            f'expected one label per sample, got samples with {sorted(counts)} labels; '
+            'multi-label data is not supported'
         )
-    return labels
+    return torch.cat([sample.gt_label for sample in data_samples])

@@ -1,13 +1,11 @@
 """Checks of values that run on the device and are read without stopping it."""
 
-from typing import Union
-
 import torch
 from mmengine.logging import print_log
 from torch import Tensor
 
 _FATAL = {
-    'labels': 'labels must be in [0, {num_classes}): check the data set and num_classes of the head',
+    'labels': 'labels must be in [0, {num_classes}): check data set and num_classes of the head',
     'images': 'images must be finite: check the data pipeline and the normalisation',
 }
 
@@ -38,7 +36,7 @@ class ValueChecks:
         self.max_nonfinite = max_nonfinite
         self._read_once = False
         self._names: list[str] = []
-        self._state: Union[Tensor, None] = None  # (2, names): failures, first iteration
+        self._state: Tensor | None = None  # (2, names): failures, first iteration
         self._reported: dict[str, int] = {}
 
     def see(
@@ -78,7 +76,7 @@ class ValueChecks:
         """Report what was found so far; the only place that waits for the device."""
         if self._state is None:
             return
-        for name, count, first in zip(self._names, *self._state.tolist()):
+        for name, count, first in zip(self._names, *self._state.tolist(), strict=True):
             if count and name in _FATAL:
                 text = _FATAL[name].format(num_classes=self.num_classes)
                 raise ValueError(f'{text}; first seen at iteration {first}')

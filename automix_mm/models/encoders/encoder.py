@@ -1,9 +1,9 @@
 """A backbone with its heads: the network that AutoMix keeps two of."""
 
 from collections.abc import Iterable
-from typing import Any, Union
+from typing import Any
 
-from mmengine.model import BaseModule
+from mmengine.model import BaseModule, ModuleDict
 from mmpretrain.registry import MODELS as HOST_MODELS
 from torch import Tensor, nn
 
@@ -22,20 +22,29 @@ class Encoder(BaseModule):
         neck (dict, optional): Config of a neck, usually global average pooling.
         head (dict): Config of a head, built once for each name in ``head_names``.
         head_names (Iterable[str]): 'onehot' for clean images, 'mix' for mixed ones.
+        init_cfg (dict, optional): Initialisation, as for every module of the host.
+
+    Raises:
+        ValueError: If the head has no loss against a target distribution.
     """
 
     def __init__(
         self,
         backbone: dict,
-        neck: Union[dict, None],
+        neck: dict | None,
         head: dict,
         head_names: Iterable[str],
-        init_cfg: Union[dict, None] = None,
+        init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
         self.backbone = HOST_MODELS.build(backbone)
         self.neck = HOST_MODELS.build(neck) if neck else None
-        self.heads = nn.ModuleDict({name: HOST_MODELS.build(head) for name in head_names})
+        self.heads = ModuleDict({name: HOST_MODELS.build(head) for name in head_names})
+        if not all(hasattr(built, 'target_loss') for built in self.heads.values()):
+            raise ValueError(
+                'head must have target_loss, as automix_mm.MixupHead has (use it in place of '
+                f'LinearClsHead), got {head["type"]!r}'
+            )
 
     def forward(self, images: Tensor, head: str) -> Tensor:
         """Return the logits (N, K) of ``head`` for images (N, 3, H, W)."""
@@ -50,7 +59,7 @@ class Encoder(BaseModule):
         """Return the 0-dim loss of ``head`` on images (N, 3, H, W), target (N, K)."""
         return self.heads[head].target_loss(self.extract_feat(images), target)
 
-    def stage_features(self, images: Tensor, stage: Union[int, str], full: bool = False) -> Tensor:
+    def stage_features(self, images: Tensor, stage: int | str, full: bool = False) -> Tensor:
         """Return the feature map of one stage, computing nothing behind it unless ``full``.
 
         Args:
@@ -67,7 +76,8 @@ class Encoder(BaseModule):
         seen: list[Any] = []
 
         def catch(module: nn.Module, inputs: Any, output: Any) -> None:
-            seen.append(output)
+            # Behind it, an in-place ReLU could overwrite the map.
+            seen.append(output.clone() if full and isinstance(output, Tensor) else output)
             if not full:
                 raise _Reached
 

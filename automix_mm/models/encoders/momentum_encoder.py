@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Union
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -32,7 +32,7 @@ class MomentumEncoder(Encoder):
         momentum (float): Share of q's weights taken in per update at the start, in (0, 1]; 0.001 is
             the paper's m = 0.999.
         end (float): Share at the end of training, in [0, momentum]; 0 is the paper's m = 1.
-        hold (float): Part of the training, in [0, 1), before the cosine from momentum to end begins.
+        hold (float): Part of the training, in [0, 1), before the cosine begins.
         max_steps (int, optional): Optimizer steps of the whole training. Defaults to None: the
             classifier learns it from the host's training loop.
         buffers (str): 'clean', 'copy' or 'own'.
@@ -48,7 +48,7 @@ class MomentumEncoder(Encoder):
         momentum: float = 0.001,
         end: float = 0.0,
         hold: float = 0.0,
-        max_steps: Union[int, None] = None,
+        max_steps: int | None = None,
         buffers: str = 'clean',
         clean_interval: int = 8,
         **encoder: Any,
@@ -74,8 +74,13 @@ class MomentumEncoder(Encoder):
         self.updates = Counter()
         self.batches = Counter()
         self.requires_grad_(False)
+        # Layers may be replaced (SyncBN), so their own shares are kept by name; fed by nothing at
+        # rest, since activation checkpointing runs layers again outside any context.
+        self._own_shares = {name: layer.momentum for name, layer in self._norms()}
+        if buffers != 'own':
+            self._set_shares(dict.fromkeys(self._own_shares, 0.0))
 
-    def momentum_at(self, step: int, max_steps: Union[int, None]) -> float:
+    def momentum_at(self, step: int, max_steps: int | None) -> float:
         """Return the share of new weights of update ``step`` (0-based) of ``max_steps``.
 
         Raises:
@@ -94,7 +99,7 @@ class MomentumEncoder(Encoder):
         return self.end + (self.momentum - self.end) * (1 + math.cos(math.pi * progress)) / 2
 
     @torch.no_grad()
-    def update(self, source: Encoder, max_steps: Union[int, None] = None) -> None:
+    def update(self, source: Encoder, max_steps: int | None = None) -> None:
         """Move every parameter towards ``source``, in place and fused (Eq. 6)."""
         share = self.momentum_at(self.updates.value(), max_steps)
         torch._foreach_lerp_(list(self.parameters()), list(source.parameters()), share)
@@ -102,13 +107,18 @@ class MomentumEncoder(Encoder):
             self._copy_buffers(source)
         self.updates.add_one()
 
+    def restart(self) -> None:
+        """Begin the momentum schedule and the clean passes anew."""
+        self.updates.reset()
+        self.batches.reset()
+
     def init_weights(self) -> None:
         """Leave the weights alone: k starts as q, see :meth:`copy_from`."""
 
     @torch.no_grad()
     def copy_from(self, source: Encoder) -> None:
         """Become equal to ``source``: parameters and buffers."""
-        for own, other in zip(self.parameters(), source.parameters()):
+        for own, other in zip(self.parameters(), source.parameters(), strict=True):
             own.copy_(other)
         self._copy_buffers(source)
 
@@ -118,29 +128,28 @@ class MomentumEncoder(Encoder):
             own[name].copy_(buffer)
 
     @torch.no_grad()
-    def features(self, images: Tensor, stage: Union[int, str]) -> Tensor:
+    def features(self, images: Tensor, stage: int | str) -> Tensor:
         """Return k's feature map z (N, C, h, w) of clean images, feeding the buffers as set."""
         passes, rest = divmod(self.batches.value(), self.clean_interval)
         if self.training:
             self.batches.add_one()
         if self.buffers_from == 'own':
             return self.stage_features(images, stage, full=True)
-        if self.buffers_from == 'copy' or rest or not self.training:
-            with self._feeding(0.0):
-                return self.stage_features(images, stage)
+        due = self.buffers_from == 'clean' and self.training and not rest and self._own_shares
+        if not due:
+            return self.stage_features(images, stage)
         # The first passes average from the start, as running statistics begin at 0 and 1.
-        with self._feeding(1 / (passes + 1), at_least_own=True):
+        shares = {n: max(1 / (passes + 1), own or 0.0) for n, own in self._own_shares.items()}
+        with self._feeding(shares):
             return self.stage_features(images, stage, full=True)
 
     def mix_loss(self, images: Tensor, target: Tensor) -> Tensor:
         """Return the loss of the mix head on mixed images; their gradient passes through k."""
-        if self.buffers_from == 'own':
-            return self.loss(images, target, 'mix')
-        return self.judge(images, target)
+        return self.loss(images, target, 'mix')
 
     def judge(self, images: Tensor, target: Tensor) -> Tensor:
         """Return the loss of the mix head without feeding any buffer."""
-        with self._feeding(0.0):
+        with self._feeding(dict.fromkeys(self._own_shares, 0.0)):
             return self.loss(images, target, 'mix')
 
     def train(self, mode: bool = True) -> 'MomentumEncoder':
@@ -151,18 +160,22 @@ class MomentumEncoder(Encoder):
                 module.training = False
         return self
 
+    def _norms(self) -> Iterator[tuple[str, _BatchNorm]]:
+        return ((n, m) for n, m in self.named_modules() if isinstance(m, _BatchNorm))
+
+    def _set_shares(self, shares: dict[str, float | None]) -> None:
+        for name, layer in self._norms():
+            layer.momentum = shares[name]
+
     @contextmanager
-    def _feeding(self, share: float, at_least_own: bool = False) -> Iterator[None]:
-        """Set the share with which a batch feeds the running statistics inside the block."""
-        layers = [m for m in self.modules() if isinstance(m, _BatchNorm)]
-        shares = [layer.momentum for layer in layers]
+    def _feeding(self, shares: dict[str, float | None]) -> Iterator[None]:
+        """Set the share with which a batch feeds each running statistic inside the block."""
+        before = {name: layer.momentum for name, layer in self._norms()}
+        self._set_shares(shares)
         try:
-            for layer, own in zip(layers, shares):
-                layer.momentum = max(share, own or 0.0) if at_least_own else share
             yield
         finally:
-            for layer, own in zip(layers, shares):
-                layer.momentum = own
+            self._set_shares(before)
 
 
 def _has_norm(module: nn.Module) -> bool:

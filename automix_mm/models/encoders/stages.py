@@ -1,14 +1,12 @@
 """Naming the module of a backbone whose output the mix block reads."""
 
-from typing import Union
-
 from torch import nn
 
 # MobileNetV2 names its layers, not its stages: the last layer of each resolution /4 to /32.
 _MOBILENET_STAGES = ('layer2', 'layer3', 'layer5', 'layer7')
 
 
-def find_stage(backbone: nn.Module, stage: Union[int, str]) -> nn.Module:
+def find_stage(backbone: nn.Module, stage: int | str) -> nn.Module:
     """Return the module whose output is the feature map of ``stage``.
 
     Args:
@@ -32,7 +30,7 @@ def find_stage(backbone: nn.Module, stage: Union[int, str]) -> nn.Module:
     )
 
 
-def _named_stages(backbone: nn.Module) -> dict[Union[int, str], nn.Module]:
+def _named_stages(backbone: nn.Module) -> dict[int | str, nn.Module]:
     if hasattr(backbone, 'res_layers'):  # ResNet, ResNeXt, RegNet
         stem = 'stem' if getattr(backbone, 'deep_stem', False) else 'relu'
         names = [stem, *backbone.res_layers]

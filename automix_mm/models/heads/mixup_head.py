@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import torch
 from mmpretrain.models.heads import LinearClsHead
 from torch import Tensor
 
@@ -28,9 +29,12 @@ class MixupHead(LinearClsHead):
         Args:
             feats (tuple[Tensor]): Pooled features, the last one (N, in_channels).
             target (Tensor): Target distribution (N, K), rows sum to 1.
+            **kwargs: Passed on to the loss module.
 
         Returns:
             Tensor: 0-dim loss.
         """
-        score = self(feats).float()  # (N, K); half precision would round the log-softmax
-        return self.loss_module(score, target, avg_factor=len(score), **kwargs)
+        score = self(feats)  # (N, K)
+        # Half precision would round the log-softmax.
+        score = score.to(torch.promote_types(score.dtype, torch.float32))
+        return self.loss_module(score, target.to(score.dtype), avg_factor=len(score), **kwargs)

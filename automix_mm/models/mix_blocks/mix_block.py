@@ -1,7 +1,7 @@
 """The mix block of AutoMix: it looks at two feature maps and lam, and paints a mask."""
 
 from collections.abc import Iterable
-from typing import Any, Union
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -25,7 +25,7 @@ class LamConv(nn.Conv2d):
         super().__init__(in_channels + with_lam, out_channels, 1)
         self.with_lam = with_lam
 
-    def forward(self, features: Tensor, lam: Tensor, index: Union[Tensor, None] = None) -> Tensor:
+    def forward(self, features: Tensor, lam: Tensor, index: Tensor | None = None) -> Tensor:
         """Project features (N, C, h, w) with lam (N, 1, 1, 1) or (1, 1, 1, 1).
 
         ``index`` (N,) rearranges the batch; lam is that of the rearranged batch. Rearranging
@@ -72,15 +72,15 @@ class MixBlock(BaseModule):
     def __init__(
         self,
         in_channels: int,
-        feature_stage: Union[int, str] = 2,
-        pair: Union[dict, None] = None,
+        feature_stage: int | str = 2,
+        pair: dict | None = None,
         projection: str = 'separate',
         content_from: str = 'own',
         lam_in: Iterable[str] = ('similarity', 'content'),
-        upsample: Union[dict, None] = None,
-        lam_margin: Union[float, None] = None,
-        mask_loss: Union[dict, None] = None,
-        init_cfg: Union[dict, None] = None,
+        upsample: dict | None = None,
+        lam_margin: float | None = None,
+        mask_loss: dict | None = None,
+        init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
         _choose('projection', projection, ('separate', 'shared'))
@@ -93,6 +93,7 @@ class MixBlock(BaseModule):
         self.content_from_partner = content_from == 'partner'
         self.upsample = dict(mode='bilinear', before_sigmoid=False) | dict(upsample or {})
         _choose('upsample.mode', self.upsample['mode'], ('nearest', 'bilinear'))
+        _check_fields(in_channels, self.upsample, lam_margin, mask_loss)
         self.lam_margin = lam_margin
         self.mask_loss = mask_loss
         width = max(in_channels // 2, 1)
@@ -188,3 +189,18 @@ class MixBlock(BaseModule):
 def _choose(field: str, value: Any, choices: tuple[str, ...]) -> None:
     if value not in choices:
         raise ValueError(f'{field} must be one of {choices}, got {value!r}')
+
+
+def _check_fields(
+    in_channels: int, upsample: dict, lam_margin: float | None, mask_loss: dict | None
+) -> None:
+    if in_channels < 1:
+        raise ValueError(f'in_channels must be at least 1, got {in_channels}')
+    if set(upsample) != {'mode', 'before_sigmoid'}:
+        raise ValueError(f'upsample has the fields mode and before_sigmoid, got {sorted(upsample)}')
+    if lam_margin is not None and not 0 <= lam_margin < 0.5:
+        raise ValueError(
+            f'lam_margin must be in [0, 0.5): above, no mask is left; got {lam_margin}'
+        )
+    if mask_loss is not None and set(mask_loss) != {'weight', 'margin'}:
+        raise ValueError(f'mask_loss has the fields weight and margin, got {sorted(mask_loss)}')

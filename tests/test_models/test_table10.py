@@ -4,10 +4,10 @@ from functools import cache
 
 import pytest
 import torch
-from tests.small_models import HOST_MODELS
 
 from automix_mm.models import MixBlock
 from automix_mm.models.encoders import Encoder
+from tests.small_models import HOST_MODELS
 
 RESNET = dict(type='ResNet_CIFAR', depth=18, num_stages=4, out_indices=(3,))
 RESNEXT = dict(

@@ -135,7 +135,9 @@ def main() -> None:
 def _processor() -> str:
     try:
         with open('/proc/cpuinfo') as file:
-            names = [line.split(':', 1)[1].strip() for line in file if line.startswith('model name')]
+            names = [
+                line.split(':', 1)[1].strip() for line in file if line.startswith('model name')
+            ]
         return f'{names[0]} ({len(names)} logical cores)'
     except (OSError, IndexError):
         return platform.processor() or platform.machine()

@@ -85,7 +85,8 @@ class MomentumClassifier(BaseClassifier):
             )
         self.report = report
         self.iterations = Counter()
-        self.register_buffer('draw_seed', torch.tensor(torch.initial_seed() & 0x7FFFFFFF))
+        self._own_seed = torch.initial_seed() & 0x7FFFFFFF
+        self.register_buffer('draw_seed', torch.tensor(self._own_seed))
         try:
             self._set_training_fields(**(train_cfg or {}))
         except TypeError as error:
@@ -261,12 +262,13 @@ class MomentumClassifier(BaseClassifier):
         self._just_loaded = True
 
     def _restart_if_new(self) -> None:
-        """Forget the counts of the run whose weights a new run has loaded.
+        """Forget the counts and the seed of the run whose weights a new run has loaded.
 
         A resumed run goes on at its iteration; one that only starts from weights is at 0.
         """
         if self._just_loaded and MessageHub.get_current_instance().runtime_info.get('iter') == 0:
             self.iterations.reset()
+            self.draw_seed.fill_(self._own_seed)
             self.k.restart()
         self._just_loaded = False
 

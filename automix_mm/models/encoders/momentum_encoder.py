@@ -156,7 +156,7 @@ class MomentumEncoder(Encoder):
         """Set the mode: in training only normalisation layers train, nothing random does."""
         super().train(mode)
         for module in self.modules():
-            if module is not self and not isinstance(module, _BatchNorm) and not _has_norm(module):
+            if module is not self and not isinstance(module, _BatchNorm):
                 module.training = False
         return self
 
@@ -176,7 +176,3 @@ class MomentumEncoder(Encoder):
             yield
         finally:
             self._set_shares(before)
-
-
-def _has_norm(module: nn.Module) -> bool:
-    return any(isinstance(m, _BatchNorm) for m in module.modules())

@@ -184,8 +184,9 @@ def report(runs: analysis.Runs, out: Path, console: Console, seconds: float) -> 
     """Prints what was measured; returns what is wrong with it."""
     from automix_mm.analysis import health_rows, missed_floors, summary_table
 
-    console.print()
-    console.print(summary_table(runs, 'Top-1 accuracy (%) on 1,497 test images, last epoch'))
+    title = 'Top-1 accuracy on 1,497 test images after the last epoch, in percent:'
+    console.print('\n' + title, style='bold', highlight=False)
+    console.print(summary_table(runs))
     health = health_rows(runs.get('AutoMix', {}))
     if health:
         console.print(
@@ -201,45 +202,49 @@ def report(runs: analysis.Runs, out: Path, console: Console, seconds: float) -> 
     return missed_floors(runs, FLOORS)
 
 
-def main() -> NoReturn:
-    """Runs the demo."""
-    args = parse_args()
+def run(args: argparse.Namespace) -> str:
+    """Runs the demo; returns what went wrong, or nothing."""
     # A network this small trains fastest with one thread per run and several runs side by side,
     # and on a CPU whatever the machine has. torch and NumPy read this when they are imported.
     threads = ('OMP_NUM_THREADS', 'MKL_NUM_THREADS', 'OPENBLAS_NUM_THREADS')
     os.environ.update(dict.fromkeys(threads, '1'), CUDA_VISIBLE_DEVICES='')
-    args.out.mkdir(parents=True, exist_ok=True)
     try:
         with output_to(args.out / 'import.log'):
             from rich.console import Console
 
             from automix_mm.analysis import RunError, group_runs
     except ImportError as error:
-        sys.exit(f'{error}\n`make setup` installs all that the demo needs.')
-    console = Console()
-    plans = make_plans(args)
-    workers = min(args.workers, len(plans))
-    length = f'{args.epochs} epochs' if args.epochs else 'the length set in the configs'
-    console.print(
-        f'{len(plans)} runs of {length}, {workers} at a time, on 100 labelled digits.\n',
-        highlight=False,
-    )
+        return f'{error}\n`make setup` installs all that the demo needs.'
+    console, plans = Console(), make_plans(args)
     start = time.monotonic()
     try:
-        results = train(plans, workers, console)
-    except KeyboardInterrupt:
-        console.print('Stopped; all runs have ended.')
-        sys.exit(130)
+        results = train(plans, args.workers, console)
     except RunError as error:
-        sys.exit(str(error))
-    runs = group_runs(plans, results)
-    ordered = {name: runs[name] for name in NAMES.values() if name in runs}
+        return str(error)
+    groups = group_runs(plans, results)
+    ordered = {name: groups[name] for name in NAMES.values() if name in groups}
     problems = report(ordered, args.out, console, time.monotonic() - start)
     if problems:
-        hint = 'Only a broken build misses a floor' + (', or a short run.' if args.epochs else '.')
-        sys.exit('\n'.join(['', *problems, hint]))
+        hint = 'Only a broken build misses a floor' + (' (or a short run).' if args.epochs else '.')
+        return '\n'.join(['', *problems, hint])
     console.print(f'\nNext, on a server with eight GPUs and ImageNet in place:\n  {NEXT}')
-    sys.exit(0)
+    return ''
+
+
+def main() -> NoReturn:
+    """Reads the command line and runs the demo."""
+    args = parse_args()
+    runs = args.seeds * len(set(args.methods))
+    args.workers = min(args.workers, runs)
+    length = f' of {args.epochs} epochs' if args.epochs else ''
+    print(f'{runs} runs{length} on handwritten digits, {args.workers} at a time.\n', flush=True)
+    args.out.mkdir(parents=True, exist_ok=True)
+    try:
+        problem = run(args)
+    except KeyboardInterrupt:
+        print('\nStopped; all runs have ended.')
+        sys.exit(130)
+    sys.exit(problem or 0)
 
 
 if __name__ == '__main__':

@@ -74,7 +74,7 @@ def draw_curves(
         )
     whole.set_title('whole training', fontsize=10)
     _zoom_on_end(end, means)
-    end.legend(loc='lower right', fontsize=9)
+    whole.legend(loc='lower right', fontsize=9)
     figure.suptitle(title, fontsize=11)
     figure.tight_layout()
     return save_figure(figure, path)

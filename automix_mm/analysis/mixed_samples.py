@@ -18,6 +18,7 @@ from automix_mm.models.classifiers import MomentumClassifier
 from .style import TEXT_COLOR, new_figure, save_figure
 
 MASK_COLORS = 'cividis'
+DETAIL_COLORS = 'PuOr_r'
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,11 @@ class MixedSamples:
         """
         return self._blend(row, np.float64(self.lams[column]))
 
+    @property
+    def largest_deviation(self) -> float:
+        """Largest distance of a mask's pixel from the mean of its mask, at least 0.01."""
+        return max(float(np.abs(self.masks - self.masks.mean((2, 3), keepdims=True)).max()), 0.01)
+
     def _blend(self, row: int, weight: np.ndarray | np.float64) -> np.ndarray:
         return weight * self.own[row] + (1 - weight) * self.partner[row]
 
@@ -119,8 +125,9 @@ def paint_samples(
 def draw_mixed_samples(samples: MixedSamples, path: str, title: str = '') -> str:
     """Draws a row for each pair: own image, partner, then mask, its mix and the linear mix.
 
-    The masks share one colour scale from 0 to 1, and the mean below each can be compared with the
-    lam above it. Grey images are drawn dark on light.
+    Masks are shown twice: on a scale from 0 to 1, where the mean below each can be compared with
+    the lam above it, and as deviation from that mean, which shows what the mask follows inside
+    the image. Either scale is the same for all masks. Grey images are drawn dark on light.
 
     Args:
         samples: Pairs and masks.
@@ -131,56 +138,64 @@ def draw_mixed_samples(samples: MixedSamples, path: str, title: str = '') -> str
         The path.
     """
     rows, groups = len(samples.own), len(samples.lams)
-    figure = new_figure(1.9 + 2.85 * groups, 1.1 + 1.15 * rows)
+    figure = new_figure(2.6 + 3.4 * groups, 1.1 + 1.05 * rows)
     height = figure.get_figheight()
     top, bottom = 1 - 0.95 / height, 0.25 / height
-    # A narrow spare column before each group of three keeps the groups apart.
-    ratios = [1, 1] + [0.3, 1, 1, 1] * groups
+    # A narrow spare column before each group keeps the groups apart.
+    ratios = [1, 1] + [0.3, 1, 1, 1, 1] * groups
     cells = figure.subplots(
         rows,
         len(ratios),
         squeeze=False,
         width_ratios=ratios,
-        gridspec_kw=dict(left=0.01, right=0.92, top=top, bottom=bottom, wspace=0.06, hspace=0.3),
+        gridspec_kw=dict(left=0.01, right=0.91, top=top, bottom=bottom, wspace=0.06, hspace=0.3),
     )
+    detail = Normalize(-samples.largest_deviation, samples.largest_deviation)
     for row in range(rows):
-        _draw_pair(cells[row], samples, row)
+        _draw_pair(cells[row], samples, row, detail)
     _name_columns(cells[0], samples.lams)
-    scale = figure.add_axes((0.935, bottom, 0.012, top - bottom))
-    bar = figure.colorbar(ScalarMappable(Normalize(0, 1), MASK_COLORS), cax=scale)
-    bar.set_label('mask: weight of the own image', fontsize=9)
-    bar.ax.tick_params(labelsize=8)
+    middle = (top + bottom) / 2
+    for low, high, norm, colors, label in (
+        (middle + 0.04, top, Normalize(0, 1), MASK_COLORS, 'mask: weight of own'),
+        (bottom, middle - 0.04, detail, DETAIL_COLORS, 'mask - its mean'),
+    ):
+        bar = figure.colorbar(
+            ScalarMappable(norm, colors), cax=figure.add_axes((0.922, low, 0.011, high - low))
+        )
+        bar.set_label(label, fontsize=9)
+        bar.ax.tick_params(labelsize=8)
     figure.suptitle(title, fontsize=11, y=1 - 0.12 / height, va='top')
     return save_figure(figure, path)
 
 
-def _draw_pair(cells: np.ndarray, samples: MixedSamples, row: int) -> None:
-    """Fills one row of axes, (2 + 4L,), with a pair."""
+def _draw_pair(cells: np.ndarray, samples: MixedSamples, row: int, detail: Normalize) -> None:
+    """Fills one row of axes, (2 + 5L,), with a pair."""
     for axes in cells:
         axes.set_xticks([])
         axes.set_yticks([])
     _show_image(cells[0], samples.own[row])
     _show_image(cells[1], samples.partner[row])
     for group in range(len(samples.lams)):
-        spare, left, middle, right = cells[2 + 4 * group : 6 + 4 * group]
+        spare, whole, deviation, automix, mixup = cells[2 + 5 * group : 7 + 5 * group]
         spare.set_visible(False)
         mask = samples.masks[row, group]
-        left.imshow(mask, cmap=MASK_COLORS, vmin=0, vmax=1)
-        left.set_xlabel(f'mean {mask.mean():.2f}', fontsize=8, color=TEXT_COLOR, labelpad=2)
-        _show_image(middle, samples.mix(row, group))
-        _show_image(right, samples.linear(row, group))
+        whole.imshow(mask, cmap=MASK_COLORS, vmin=0, vmax=1)
+        whole.set_xlabel(f'mean {mask.mean():.2f}', fontsize=8, color=TEXT_COLOR, labelpad=2)
+        deviation.imshow(mask - mask.mean(), cmap=DETAIL_COLORS, norm=detail)
+        deviation.set_xlabel(f'std {mask.std():.3f}', fontsize=8, color=TEXT_COLOR, labelpad=2)
+        _show_image(automix, samples.mix(row, group))
+        _show_image(mixup, samples.linear(row, group))
 
 
 def _name_columns(cells: np.ndarray, lams: Sequence[float]) -> None:
-    """Writes the headings above the first row of axes, (2 + 4L,)."""
-    names = ['own', 'partner'] + ['', 'mask', 'AutoMix', 'Mixup'] * len(lams)
+    """Writes the headings above the first row of axes, (2 + 5L,)."""
+    names = ['own', 'partner'] + ['', 'mask', 'detail', 'AutoMix', 'Mixup'] * len(lams)
     for axes, name in zip(cells, names, strict=True):
         axes.set_title(name, fontsize=9, color=TEXT_COLOR, pad=4)
     for group, lam in enumerate(lams):
-        axes = cells[4 + 4 * group]  # the middle one of three
-        axes.annotate(
+        cells[4 + 5 * group].annotate(
             f'lam = {lam:g}',
-            (0.5, 1),
+            (1.03, 1),  # between the second and the third of the four
             xycoords='axes fraction',
             xytext=(0, 19),
             textcoords='offset points',

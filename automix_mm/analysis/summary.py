@@ -67,18 +67,17 @@ def summary_rows(runs: Runs) -> list[list[str]]:
     return rows
 
 
-def summary_table(runs: Runs, title: str) -> Table:
+def summary_table(runs: Runs) -> Table:
     """Dresses :func:`summary_rows` for a terminal.
 
     Args:
         runs: Results by method and seed.
-        title: Line above the table.
 
     Returns:
         The table.
     """
     seeds = list(next(iter(runs.values())))
-    table = Table(title=title, title_justify='left', title_style='bold')
+    table = Table()
     table.add_column('method')
     table.add_column('mean ± std' if len(seeds) > 1 else 'top-1', justify='right', style='bold')
     for seed in seeds:

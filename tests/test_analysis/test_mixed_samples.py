@@ -126,11 +126,11 @@ def figure(monkeypatch, tmp_path):
 def test_every_mask_has_its_mean_and_every_group_its_lam(figure):
     drawn = figure(lams=(0.25, 0.75))
     means = [axes.get_xlabel() for axes in drawn.axes if axes.get_xlabel()]
-    assert means == ['mean 0.50'] * 4
+    assert means == ['mean 0.50', 'std 0.500'] * 4
     texts = [text.get_text() for axes in drawn.axes for text in axes.texts]
     assert texts == ['lam = 0.25', 'lam = 0.75']
     titles = [axes.get_title() for axes in drawn.axes if axes.get_title()]
-    assert titles == ['own', 'partner'] + ['mask', 'AutoMix', 'Mixup'] * 2
+    assert titles == ['own', 'partner'] + ['mask', 'detail', 'AutoMix', 'Mixup'] * 2
 
 
 def test_all_masks_share_one_scale_from_0_to_1(figure):
@@ -139,6 +139,22 @@ def test_all_masks_share_one_scale_from_0_to_1(figure):
     masks = [image for image in pictures if image.get_cmap().name == module.MASK_COLORS]
     assert len(masks) == 4
     assert {image.get_clim() for image in masks} == {(0, 1)}
+
+
+def test_detail_is_the_deviation_from_the_mean_on_one_symmetric_scale(figure):
+    drawn = figure()
+    pictures = [image for axes in drawn.axes for image in axes.images]
+    details = [image for image in pictures if image.get_cmap().name == module.DETAIL_COLORS]
+    assert len(details) == 4
+    assert {image.get_clim() for image in details} == {(-0.5, 0.5)}
+    shown = np.asarray(details[0].get_array())
+    assert (shown[:, :2] == 0.5).all() and (shown[:, 2:] == -0.5).all()
+
+
+def test_constant_masks_have_a_scale_too():
+    good = samples()
+    flat = MixedSamples(good.own, good.partner, good.lams, np.full_like(good.masks, 0.3))
+    assert flat.largest_deviation == 0.01
 
 
 @pytest.mark.parametrize('channels', [1, 3])

@@ -45,9 +45,9 @@ def test_rows_have_the_last_accuracy_of_every_seed_and_mean_seconds():
 
 def test_printed_table_names_seeds_and_fits_a_narrow_terminal():
     stream = io.StringIO()
-    Console(file=stream, width=80).print(summary_table(RUNS, 'Accuracy'))
+    Console(file=stream, width=80).print(summary_table(RUNS))
     text = stream.getvalue()
-    assert 'Accuracy' in text and 'seed 2' in text and '91.00 ± 1.00' in text
+    assert 'AutoMix' in text and 'seed 2' in text and '91.00 ± 1.00' in text
     assert '…' not in text
 
 

@@ -1,12 +1,15 @@
-"""Mixup, slim ResNet-18 on scikit-learn's digits.
+"""Mixup, slim ResNet-18 on 100 labelled 8x8 digits: a run of seconds.
 
-TODO
+Paper: no cell; 300 steps of a network with a quarter of ResNet-18's channels.
+Command: python tools/train.py configs/mixup/mixup_r18slim_digits.py
+Expected: EXPECTED
+Cost: COST
 """
 
 _base_ = [
     '../_base_/datasets/digits_data.py',
     '../_base_/models/mixup.py',
-    '../_base_/schedules/digits_100e.py',
+    '../_base_/schedules/digits_150e.py',
     '../_base_/default_runtime_automix.py',
 ]
 
@@ -23,4 +26,4 @@ model = dict(
     ),
     head=dict(num_classes=10, in_channels=128),
 )
-default_hooks = dict(logger=dict(interval=10))
+default_hooks = dict(logger=dict(interval=10), checkpoint=dict(interval=10))

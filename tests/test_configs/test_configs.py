@@ -225,14 +225,15 @@ def test_presets_differ_where_they_should():
 AUTOMIX = [path for path in LEAVES if path.parent.name == 'automix']
 
 
+BLOCK_RATES = {'r18_cifar100_paper': 1.0, 'r18_cifar100_eccv': 1.0, 'r18slim_digits': 3.0}
+
+
 @pytest.mark.parametrize('path', AUTOMIX, ids=ids)
 def test_learning_rate_of_the_block(path):
     """The preset's multiplier reaches the optimizer; a misplaced key would be ignored silently."""
     cfg = Config.fromfile(path)
     model = built(cfg)
-    expected = 1.0
-    if 'mixer_lr' in cfg:
-        expected = cfg.mixer_lr.paramwise_cfg.custom_keys.mixer.lr_mult
+    expected = BLOCK_RATES.get(path.stem, 10.0)
     wrapper = build_optim_wrapper(model, copy.deepcopy(cfg.optim_wrapper))
     rates = {
         id(param): group['lr']

@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -54,6 +55,13 @@ def finish(process, code=0, timeout=400):
     output, _ = process.communicate(timeout=timeout)
     assert process.returncode == code, output[-6000:]
     return output
+
+
+def free_port():
+    """A port that nobody listens on at present."""
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        return str(probe.getsockname()[1])
 
 
 @pytest.fixture

@@ -1,27 +1,19 @@
 """The launch scripts: two processes on the CPU, and the commands for machines we do not have."""
 
-import socket
 import subprocess
 from pathlib import Path
 
 import pytest
 import torch
 
-from .conftest import ROOT, environment, finish, start
+from .conftest import ROOT, environment, finish, free_port, start
 
 TOOLS = ROOT / 'tools'
 
 
-def port():
-    """A port that nobody listens on at present."""
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        return str(probe.getsockname()[1])
-
-
 def test_two_processes_train_on_the_cpu(config, tmp_path):
     path = config('automix')
-    log = finish(start('dist_train.sh', path, 2, '--epochs', 1, cwd=tmp_path, PORT=port()))
+    log = finish(start('dist_train.sh', path, 2, '--epochs', 1, cwd=tmp_path, PORT=free_port()))
     folder = tmp_path / 'work_dirs' / 'short'
     assert 'Distributed training: True' in log and 'GPU number: 2' in log
     assert f'[{4 // 2}/{4 // 2}]' in log  # the processes share the batches of the epoch
@@ -43,7 +35,7 @@ def test_two_processes_train_on_the_cpu(config, tmp_path):
             '--out-item',
             'metrics',
             cwd=tmp_path,
-            PORT=port(),
+            PORT=free_port(),
         )
     )
     assert 'accuracy/top1' in out.read_text()

@@ -7,7 +7,7 @@ import time
 import pytest
 import torch
 
-from .conftest import finish, start
+from .conftest import finish, free_port, start
 
 KILLED = -signal.SIGKILL
 ITERATIONS = 4  # per epoch of the short configs
@@ -114,3 +114,19 @@ def test_killed_from_outside_at_any_moment(config, tmp_path):
         finish(process, code=KILLED)
     finish(train(plain, tmp_path / 'cut', *length, '--resume'))
     assert_same_training(tmp_path / 'whole' / 'epoch_8.pth', tmp_path / 'cut' / 'epoch_8.pth')
+
+
+@pytest.mark.slow
+def test_two_processes_go_on_together(config, tmp_path):
+    killed = config('automix', dict(type='automix_mm.KillInEpoch', at_iter=3), name='killed')
+    plain = config('automix', name='plain')
+
+    def train_both(path, work_dir, *args, code=0):
+        args = (path, 2, '--epochs', 3, '--work-dir', work_dir, *args)
+        process = start('dist_train.sh', *args, cwd=tmp_path, PORT=free_port())
+        return finish(process, code=code)
+
+    train_both(plain, tmp_path / 'whole')
+    train_both(killed, tmp_path / 'cut', code=1)  # torchrun's own code
+    assert 'resumed epoch: 1, iter: 2' in train_both(plain, tmp_path / 'cut', '--resume')
+    assert_same_training(tmp_path / 'whole' / 'epoch_3.pth', tmp_path / 'cut' / 'epoch_3.pth')

@@ -2,8 +2,8 @@
 
 Paper: no cell; 300 steps of a network with a quarter of ResNet-18's channels.
 Command: python tools/train.py configs/vanilla/vanilla_r18slim_digits.py
-Expected: EXPECTED
-Cost: COST
+Expected: 91.5 and 92.6 % top-1 on 1,497 test images (measured with --seed 0 and 1, last epoch).
+Cost: about 11 s of one CPU core (measured CPU time, torch 2.11, one thread).
 """
 
 _base_ = [

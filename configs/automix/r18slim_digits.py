@@ -32,7 +32,7 @@ model = dict(
     momentum=dict(momentum=0.05, clean_interval=1),
 )
 # In short trials of this network the preset's tenfold rate drove the mask to 0 or 1 for good in
-# five of nine runs, a threefold rate in none of three.
+# five of nine runs, a threefold rate in neither of two.
 optim_wrapper = dict(
     constructor='automix_mm.MergedGroupsConstructor',
     paramwise_cfg=dict(custom_keys={'mixer': dict(lr_mult=3.0)}),

@@ -50,7 +50,7 @@ def start(tool, *args, cwd, **env):
     )
 
 
-def finish(process, code=0, timeout=400):
+def finish(process, code=0, timeout=900):
     """Waits for a process, asserts its exit code and returns what it printed."""
     output, _ = process.communicate(timeout=timeout)
     assert process.returncode == code, output[-6000:]

@@ -27,7 +27,7 @@ model = dict(
     head=dict(num_classes=10, in_channels=128),
     # The last map that is not smaller than the image, 8x8; stage 2 has 2x2.
     mixer=dict(in_channels=16, feature_stage=0),
-    # Both have to fit 300 steps: with momentum 0.001 and statistics from every eighth batch k would
+    # Both have to fit 300 steps: with momentum 0.001 and statistics from every tenth batch k would
     # end far behind q.
     momentum=dict(momentum=0.05, clean_interval=1),
 )

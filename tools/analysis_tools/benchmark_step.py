@@ -33,7 +33,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--batch-size', type=int, default=50, help='images per step')
     parser.add_argument('--image-size', type=int, nargs=2, metavar=('H', 'W'))
     parser.add_argument('--repeats', type=int, default=5, help='pairs of timings, A B A B ...')
-    parser.add_argument('--steps', type=int, default=4, help='steps per timing')
+    parser.add_argument(
+        '--steps', type=int, default=10, help='steps per timing; 10 hold one full pass of k'
+    )
     parser.add_argument('--feature-stage', help="stage of the mix block: 'stem' or 0 to 3")
     parser.add_argument(
         '--amp', nargs='?', choices=('fp16', 'bf16'), const='fp16', help='mixed precision'

@@ -50,7 +50,7 @@ class MomentumEncoder(Encoder):
         hold: float = 0.0,
         max_steps: int | None = None,
         buffers: str = 'clean',
-        clean_interval: int = 8,
+        clean_interval: int = 10,
         **encoder: Any,
     ) -> None:
         super().__init__(**encoder)

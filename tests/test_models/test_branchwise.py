@@ -176,6 +176,45 @@ def test_a_loss_weight_outside_scales_the_gradient():
     assert_same(grads(one), tripled)
 
 
+# ------------------------------------------------------------------- order of arrival
+
+
+def test_gradients_of_the_last_branch_arrive_layer_by_layer():
+    """Late layers are complete while early ones are still to come: DDP can send them meanwhile."""
+    model, events = classifier(), []
+    for name, param in model.q.backbone.named_parameters():
+        param.register_post_accumulate_grad_hook(lambda _, name=name: events.append(name))
+
+    def watch(module, inputs, output):
+        output.register_hook(lambda _: events.append('backward reaches layer1'))
+
+    model.q.backbone.layer1.register_forward_hook(watch)
+    losses = model.loss(*batch())
+    assert events == ['backward reaches layer1']  # the clean branch: no parameter was touched
+    events.clear()
+    total(losses).backward()
+    assert len(events) == len(list(model.q.backbone.parameters())) + 1
+    middle = events.index('backward reaches layer1')
+    assert all(name.startswith(('layer2', 'layer3', 'layer4')) for name in events[:middle])
+    assert all(name.startswith(('layer1', 'bn1', 'conv1')) for name in events[middle + 1 :])
+    assert middle > 20
+
+
+def test_every_parameter_is_accumulated_once():
+    """DDP counts on it: a second arrival would come after its bucket was sent."""
+    model, counts = classifier(), {}
+    for name, param in model.named_parameters():
+        if param.requires_grad:
+            counts[name] = 0
+
+            def count(_, name=name):
+                counts[name] += 1
+
+            param.register_post_accumulate_grad_hook(count)
+    total(model.loss(*batch())).backward()
+    assert set(counts.values()) == {1}
+
+
 # ------------------------------------------------------------------------------- memory
 
 

@@ -51,7 +51,7 @@ class TrainingStep:
         MessageHub.get_current_instance().update_info('max_iters', 1_000_000)
         preprocessor = cfg.model.get('data_preprocessor') or cfg.get('data_preprocessor') or {}
         cfg.model.data_preprocessor = preprocessor
-        self.model: nn.Module = MODELS.build(cfg.model).to(device).train()
+        self.model: Any = MODELS.build(cfg.model).to(device).train()
         self.optim_wrapper: OptimWrapper = build_optim_wrapper(self.model, cfg.optim_wrapper)
         channels = cfg.model.backbone.get('in_channels', 3)
         self.images = torch.randint(0, 256, (batch_size, channels, *image_size), dtype=torch.uint8)

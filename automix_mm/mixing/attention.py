@@ -20,8 +20,8 @@ def attend(query: Tensor, key: Tensor, content: Tensor) -> Tensor:
         Tensor: softmax(query key^T / sqrt(D)) content, (N, L).
     """
     value = F.pad(content.unsqueeze(-1), (0, query.shape[-1] - 1))  # (N, L, D)
-    heads = [tensor.unsqueeze(1) for tensor in (query, key, value)]  # (N, 1, L, D): one head
-    return F.scaled_dot_product_attention(*heads)[:, 0, :, 0]  # (N, L)
+    query, key, value = (tensor.unsqueeze(1) for tensor in (query, key, value))  # one head
+    return F.scaled_dot_product_attention(query, key, value)[:, 0, :, 0]  # (N, L)
 
 
 def similarity(query: Tensor, key: Tensor) -> Tensor:

@@ -42,14 +42,14 @@ class _Branch:
 
     def take(self, params: Iterable[nn.Parameter], scale: Tensor | float) -> None:
         """Compute the gradients of the scaled sum and free its graph."""
-        total = sum(self.losses.values())
+        total = torch.stack(list(self.losses.values())).sum()
         self.params = [p for p in params if p.requires_grad] if total.requires_grad else []
         self.losses = {name: loss.detach() for name, loss in self.losses.items()}
         if not self.params:
             return
         self.scale = scale
         with torch.autocast(total.device.type, enabled=False):
-            grads = torch.autograd.grad(total * scale, self.params, allow_unused=True)
+            grads = torch.autograd.grad([total * scale], self.params, allow_unused=True)
         self.grads = list(grads)
 
     def handed_over(self) -> dict[str, Tensor]:

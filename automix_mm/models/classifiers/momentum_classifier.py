@@ -70,7 +70,7 @@ class MomentumClassifier(BaseClassifier):
         preprocessor = dict(type='ClsDataPreprocessor') | dict(data_preprocessor or {})
         super().__init__(init_cfg, HOST_MODELS.build(preprocessor))
         names = ('onehot', 'mix') if onehot else ('mix',)
-        network = dict(backbone=backbone, neck=neck, head=head, head_names=names)
+        network: dict[str, Any] = dict(backbone=backbone, neck=neck, head=head, head_names=names)
         self.q = Encoder(**network)
         self.k = MODELS.build(
             dict(type='automix_mm.MomentumEncoder') | dict(momentum or {}) | network
@@ -240,15 +240,16 @@ class MomentumClassifier(BaseClassifier):
 
         Each sample gains ``head_scores`` (heads, K) and ``head_names`` for ``HeadAccuracy``.
         """
-        data = self.data_preprocessor(data, False)
-        feats = dict(q=self.q.extract_feat(data['inputs']), k=self.k.extract_feat(data['inputs']))
+        batch: dict[str, Any] = self.data_preprocessor(data, False)
+        images = batch['inputs']
+        feats = dict(q=self.q.extract_feat(images), k=self.k.extract_feat(images))
         scores = {
             f'{name}_{which}': head(feats[which])  # (N, K)
             for which, encoder in (('q', self.q), ('k', self.k))
             for name, head in encoder.heads.items()
         }
         head = self.k.heads[self.report[:-2]]
-        samples = head._get_predictions(scores[self.report], data['data_samples'])
+        samples = head._get_predictions(scores[self.report], batch['data_samples'])
         for sample, row in zip(samples, torch.stack(list(scores.values()), 1), strict=True):
             sample.set_field(row, 'head_scores', dtype=Tensor)
             sample.set_field(list(scores), 'head_names')

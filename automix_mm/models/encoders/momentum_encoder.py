@@ -139,7 +139,9 @@ class MomentumEncoder(Encoder):
         if not due:
             return self.stage_features(images, stage)
         # The first passes average from the start, as running statistics begin at 0 and 1.
-        shares = {n: max(1 / (passes + 1), own or 0.0) for n, own in self._own_shares.items()}
+        shares: dict[str, float | None] = {
+            n: max(1 / (passes + 1), own or 0.0) for n, own in self._own_shares.items()
+        }
         with self._feeding(shares):
             return self.stage_features(images, stage, full=True)
 

@@ -1,5 +1,7 @@
 """Naming the module of a backbone whose output the mix block reads."""
 
+from typing import Any
+
 from torch import nn
 
 # MobileNetV2 names its layers, not its stages: the last layer of each resolution /4 to /32.
@@ -31,12 +33,13 @@ def find_stage(backbone: nn.Module, stage: int | str) -> nn.Module:
 
 
 def _named_stages(backbone: nn.Module) -> dict[int | str, nn.Module]:
-    if hasattr(backbone, 'res_layers'):  # ResNet, ResNeXt, RegNet
-        stem = 'stem' if getattr(backbone, 'deep_stem', False) else 'relu'
-        names = [stem, *backbone.res_layers]
-    elif hasattr(backbone, 'downsample_layers'):  # ConvNeXt
-        names = ['downsample_layers.0', *[f'stages.{i}' for i in range(len(backbone.stages))]]
-    elif hasattr(backbone, 'layers') and 'layer7' in backbone.layers:  # MobileNetV2
+    net: Any = backbone
+    if hasattr(net, 'res_layers'):  # ResNet, ResNeXt, RegNet
+        stem = 'stem' if getattr(net, 'deep_stem', False) else 'relu'
+        names = [stem, *net.res_layers]
+    elif hasattr(net, 'downsample_layers'):  # ConvNeXt
+        names = ['downsample_layers.0', *[f'stages.{i}' for i in range(len(net.stages))]]
+    elif hasattr(net, 'layers') and 'layer7' in net.layers:  # MobileNetV2
         names = ['conv1', *_MOBILENET_STAGES]
     else:
         return {}

@@ -25,7 +25,9 @@ class LamConv(nn.Conv2d):
         super().__init__(in_channels + with_lam, out_channels, 1)
         self.with_lam = with_lam
 
-    def forward(self, features: Tensor, lam: Tensor, index: Tensor | None = None) -> Tensor:
+    def forward(  # type: ignore[override]
+        self, features: Tensor, lam: Tensor, index: Tensor | None = None
+    ) -> Tensor:
         """Project features (N, C, h, w) with lam (N, 1, 1, 1) or (1, 1, 1, 1).
 
         ``index`` (N,) rearranges the batch; lam is that of the rearranged batch. Rearranging
@@ -91,7 +93,9 @@ class MixBlock(BaseModule):
         self.feature_stage = feature_stage
         self.sampler = PairSampler(**(pair or dict(alpha=2.0, per_sample=True)))
         self.content_from_partner = content_from == 'partner'
-        self.upsample = dict(mode='bilinear', before_sigmoid=False) | dict(upsample or {})
+        self.upsample: dict[str, Any] = dict(mode='bilinear', before_sigmoid=False) | dict(
+            upsample or {}
+        )
         _choose('upsample.mode', self.upsample['mode'], ('nearest', 'bilinear'))
         _check_fields(in_channels, self.upsample, lam_margin, mask_loss)
         self.lam_margin = lam_margin

@@ -67,7 +67,7 @@ class MomentumClassifier(BaseClassifier):
         data_preprocessor: dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
-        preprocessor = dict(type='ClsDataPreprocessor') | dict(data_preprocessor or {})
+        preprocessor = dict(type='mmpretrain.ClsDataPreprocessor') | dict(data_preprocessor or {})
         super().__init__(init_cfg, HOST_MODELS.build(preprocessor))
         names = ('onehot', 'mix') if onehot else ('mix',)
         network: dict[str, Any] = dict(backbone=backbone, neck=neck, head=head, head_names=names)

@@ -1,6 +1,6 @@
 """Mixup, slim ResNet-18 on 100 labelled 8x8 digits: a run of seconds.
 
-Paper: no cell; 300 steps of a network with a quarter of ResNet-18's channels.
+Paper: no cell; 600 steps of a network with a quarter of ResNet-18's channels.
 Command: python tools/train.py configs/mixup/mixup_r18slim_digits.py
 Expected: 92.6 and 92.6 % top-1 on 1,497 test images (measured with --seed 0 and 1, last epoch).
 Cost: about 12 s of one CPU core (measured CPU time, torch 2.11, one thread).
@@ -9,7 +9,7 @@ Cost: about 12 s of one CPU core (measured CPU time, torch 2.11, one thread).
 _base_ = [
     '../_base_/datasets/digits_data.py',
     '../_base_/models/mixup.py',
-    '../_base_/schedules/digits_150e.py',
+    '../_base_/schedules/digits_300e.py',
     '../_base_/default_runtime_automix.py',
 ]
 

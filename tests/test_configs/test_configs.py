@@ -225,7 +225,7 @@ def test_presets_differ_where_they_should():
 AUTOMIX = [path for path in LEAVES if path.parent.name == 'automix']
 
 
-BLOCK_RATES = {'r18_cifar100_paper': 1.0, 'r18_cifar100_eccv': 1.0, 'r18slim_digits': 3.0}
+BLOCK_RATES = {'r18_cifar100_paper': 1.0, 'r18_cifar100_eccv': 1.0, 'r18slim_digits': 2.0}
 
 
 @pytest.mark.parametrize('path', AUTOMIX, ids=ids)

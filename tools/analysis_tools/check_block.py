@@ -25,7 +25,7 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__,
         epilog='example:\n  python tools/analysis_tools/check_block.py '
-        'configs/automix/r18slim_digits.py work_dirs/r18slim_digits/epoch_150.pth',
+        'configs/automix/r18slim_digits.py work_dirs/r18slim_digits/epoch_300.pth',
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument('config', help='the AutoMix config of the checkpoint')

@@ -260,12 +260,15 @@ def test_ends_of_lam(lam):
 
 
 def test_margin_is_per_sample():
-    """0.95 and 0.05 are within 0.1 of an end, 0.3 and 0.5 are not."""
+    """0.95 and 0.05 are within 0.1 of an end, 0.12 and 0.85 are not."""
     made = block(lam_margin=0.1).double()
-    mask = made(features(), PAIR, (6, 10))
+    pair = Pair(torch.tensor([0.12, 0.95, 0.05, 0.85]), PAIR.partner)
+    mask = made(features(), pair, (6, 10))
     painted = mask.flatten(1).std(1) > 1e-6
     assert painted.tolist() == [True, False, False, True]
-    torch.testing.assert_close(mask[1], torch.full_like(mask[1], 0.95), rtol=1e-6, atol=0)
+    for n in (1, 2):
+        expected = torch.full_like(mask[n], pair.lam[n].item())
+        torch.testing.assert_close(mask[n], expected, rtol=1e-6, atol=0)
 
 
 def test_a_sample_is_painted_alone():

@@ -290,6 +290,37 @@ def test_separate_optimizers_of_q_and_block_are_one_step():
     assert model.k.updates.value() == 1
 
 
+class Slow(torch.optim.Optimizer):
+    """Steps an optimizer inside its own step, and changes the weights once more afterwards.
+
+    So do torch's ZeroRedundancyOptimizer, which fetches the other ranks' weights behind the local
+    step, and Lookahead.
+    """
+
+    def __init__(self, inner):
+        super().__init__(inner.param_groups, {})
+        self.inner = inner
+
+    def step(self, closure=None):
+        self.inner.step()
+        with torch.no_grad():
+            for group in self.param_groups:
+                for param in group['params']:
+                    if param.grad is not None:
+                        param.mul_(0.5)
+
+
+def test_a_step_inside_a_step_is_one_update_at_the_end():
+    model = classifier(momentum=dict(momentum=1.0, end=1.0))
+    optimizer = Slow(sgd(model))
+    step(model, optimizer, *batch())
+    assert model.k.updates.value() == 1
+    for own, other in zip(model.k.parameters(), model.q.parameters(), strict=True):
+        torch.testing.assert_close(own, other)
+    step(model, optimizer, *batch(seed=1))
+    assert model.k.updates.value() == 2
+
+
 # --------------------------------------------------------------- classifiers in a process
 
 

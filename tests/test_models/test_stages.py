@@ -105,6 +105,16 @@ def test_stages_follow_each_other(case):
     assert order == STAGES
 
 
+@pytest.mark.parametrize('name', [n for n in BACKBONES if not n.startswith('convnext')])
+def test_the_stem_ends_behind_its_activation(name):
+    made = encoder(dict(BACKBONES[name][0])).eval()
+    for module in made.backbone.modules():  # a norm that lets negative values through
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.normal_(module.bias)
+    stem = made.stage_features(images(), 'stem')
+    assert (stem >= 0).all() and (stem == 0).any()
+
+
 @pytest.mark.parametrize('stage', STAGES)
 def test_nothing_behind_the_stage_is_computed(case, stage):
     made, _ = case

@@ -185,6 +185,20 @@ def test_too_many_failures_within_one_interval_stop_as_well():
         see(checks, 10, on_device=True)
 
 
+def test_what_is_not_read_yet_is_said_before_validation(messages):
+    """Else a failure behind the last interval of a training would never be heard of."""
+    model = classifier()
+    see_on_cpu = model.checks.see
+    model.checks.see = lambda it, x, y, losses: see_on_cpu(it, OnDevice(x), y, losses)
+    model.loss(*batch())
+    with torch.no_grad():
+        model.q.heads['mix'].fc.bias.fill_(NAN)
+    model.loss(*batch())
+    assert messages == []
+    model.eval()
+    assert len(messages) == 1 and 'loss_mix_q' in messages[0]
+
+
 @pytest.mark.parametrize('fields', [dict(check_interval=0), dict(max_nonfinite=0)])
 def test_intervals_below_one(fields):
     with pytest.raises(ValueError, match='at least 1'):

@@ -36,7 +36,7 @@ $(STAMP): setup.py constraints.txt $(wildcard requirements/*.txt)
 	@start=$$SECONDS; \
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV); \
 	echo "Installing into $(VENV) ($$($(BIN)/python -V)); the first time takes minutes ..."; \
-	$(BIN)/python -m pip install -qq --no-compile --disable-pip-version-check \
+	$(BIN)/python -m pip install -qq --disable-pip-version-check \
 		-c constraints.txt -e '.[mminstall,det,tests]' -r requirements/dev.txt; \
 	touch $@; \
 	echo "Installed in $$((SECONDS - start)) s."

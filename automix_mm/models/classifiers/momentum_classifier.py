@@ -1,6 +1,5 @@
 """AutoMix: one classifier, two encoders and a mix block (arXiv 2103.13027 v1)."""
 
-import weakref
 from typing import Any
 
 import torch
@@ -10,7 +9,7 @@ from mmpretrain.models.classifiers.base import BaseClassifier
 from mmpretrain.registry import MODELS as HOST_MODELS
 from mmpretrain.structures import DataSample
 from torch import Tensor
-from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
+from torch.optim.optimizer import Optimizer
 
 from automix_mm.mixing import Pair, blend, mix_targets, one_hot, stream_seed
 from automix_mm.models.counter import Counter
@@ -21,6 +20,7 @@ from automix_mm.registry import MODELS
 from .branchwise import BranchwiseBackward
 from .checkpoint_keys import map_plain_weights
 from .diagnostics import MaskDiagnostics
+from .step_hooks import call_after_steps
 from .targets import hard_labels
 from .value_checks import ValueChecks
 
@@ -95,7 +95,7 @@ class MomentumClassifier(BaseClassifier):
                 f"(pixel mixing is the mixer's part, not augments), got {sorted(train_cfg or {})}"
             ) from error
         self._register_load_state_dict_pre_hook(map_plain_weights)
-        _update_after_steps(self)
+        call_after_steps(self)
 
     def _set_training_fields(
         self,
@@ -184,11 +184,13 @@ class MomentumClassifier(BaseClassifier):
             self.diagnostics.see_gain(loss_mix_k, self.k.judge(linear, target))
         return self.diagnostics.see(mask, pair) | self.diagnostics.gain()
 
-    def after_step(self, optimizer: Optimizer) -> None:
-        """Move k towards q if ``optimizer`` has just stepped q's parameters."""
+    def is_trained_by(self, optimizer: Optimizer) -> bool:
+        """Tell whether ``optimizer`` holds parameters of q."""
         q_ids = {id(param) for param in self.q.parameters()}
-        if not any(id(p) in q_ids for group in optimizer.param_groups for p in group['params']):
-            return
+        return any(id(p) in q_ids for group in optimizer.param_groups for p in group['params'])
+
+    def after_step(self, optimizer: Optimizer) -> None:
+        """Move k towards q, whose parameters ``optimizer`` has just stepped."""
         # A fused optimizer steps even when the scaler found an overflow, and skips on the device.
         found_inf = getattr(optimizer, 'found_inf', None)
         if found_inf is not None and found_inf.item():
@@ -197,6 +199,12 @@ class MomentumClassifier(BaseClassifier):
         max_iters = MessageHub.get_current_instance().runtime_info.get('max_iters') or 0
         steps = self.k.updates.value() + 1
         self.k.update(self.q, max_iters * steps // max(self.iterations.value(), 1))
+
+    def train(self, mode: bool = True) -> 'MomentumClassifier':
+        """Set the mode; what the checks have found so far is said before an evaluation."""
+        if not mode:
+            self.checks.read()
+        return super().train(mode)
 
     # --------------------------------------------------------------- inference
 
@@ -275,25 +283,9 @@ class MomentumClassifier(BaseClassifier):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
-        _update_after_steps(self)  # a copy follows its own optimizer
+        call_after_steps(self)  # a copy follows its own optimizer
 
     def init_weights(self) -> None:
         """Initialise q and the mixer, then make k equal to q (Algorithm 1, first line)."""
         super().init_weights()
         self.k.copy_from(self.q)
-
-
-def _update_after_steps(classifier: MomentumClassifier) -> None:
-    """Have torch call ``after_step`` behind every optimizer step of this process.
-
-    The hook is torch's own, so it works in any loop and cannot be forgotten; accumulated batches
-    and steps that a GradScaler skips never reach it. It does not keep the classifier alive.
-    """
-    reference = weakref.ref(classifier)
-
-    def after(optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-        alive = reference()
-        if alive is not None:
-            alive.after_step(optimizer)
-
-    weakref.finalize(classifier, register_optimizer_step_post_hook(after).remove)

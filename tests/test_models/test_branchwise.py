@@ -135,16 +135,26 @@ def test_under_autocast_of_a_float32_model(amp):
     assert (one - other).norm() < 0.03 * other.norm()
 
 
-def test_small_gradients_do_not_underflow_in_float16():
-    """Unscaled they would be zero in float16; the branch takes them scaled and divides again."""
-    model = classifier()
-    with torch.no_grad():
-        model.k.heads['mix'].fc.weight.mul_(1e-4)  # makes the block's gradient tiny
-    scaler = torch.amp.GradScaler('cpu', init_scale=2.0**16)
-    with torch.autocast('cpu', dtype=torch.float16):
-        losses = model.loss(*batch())
-    scaler.scale(total(losses)).backward()
-    assert all(p.grad.isfinite().all() and p.grad.abs().sum() > 0 for p in model.mixer.parameters())
+@pytest.mark.parametrize('seen_scale', [None, 2.0**16, 1.0])
+def test_small_gradients_do_not_underflow_in_float16(seen_scale):
+    """Unscaled they would be zero in float16; a branch takes them scaled and divides again."""
+    found = []
+    for branchwise in (False, True):
+        model = classifier(train_cfg=dict(branchwise=branchwise))
+        with torch.no_grad():
+            model.k.heads['mix'].fc.weight.mul_(1e-5)  # makes the block's gradient tiny
+        model.branches.seen_scale = seen_scale and torch.tensor(seen_scale)
+        scaler = torch.amp.GradScaler('cpu', init_scale=2.0**16)
+        with torch.autocast('cpu', dtype=torch.float16):
+            losses = model.loss(*batch())
+        scaler.scale(total(losses)).backward()
+        found.append(torch.cat([p.grad.flatten() for p in model.mixer.parameters()]))
+    plain, ours = found
+    assert plain.norm() > 0
+    if seen_scale == 1.0:  # what would happen without the scale
+        assert (ours - plain).norm() > 0.5 * plain.norm()
+    else:
+        assert (ours - plain).norm() < 0.01 * plain.norm()
 
 
 def test_an_overflow_in_an_early_branch_reaches_the_scaler():

@@ -190,10 +190,12 @@ def report(runs: analysis.Runs, out: Path, console: Console, seconds: float) -> 
     health = health_rows(runs.get('AutoMix', {}))
     if health:
         console.print(
-            '\nMix block of AutoMix, last tenth of the training (healthy range):', style='bold'
+            '\nMix block of AutoMix, last tenth of training: mean [lowest, highest], healthy:',
+            style='bold',
+            markup=False,
         )
         for row in health:
-            console.print('  {:<18}{:>7}  {:<8} {}'.format(*row), highlight=False)
+            console.print('  {:<16} {:>22}  {:<6}  {}'.format(*row), highlight=False, markup=False)
     console.print()
     for line in draw(runs, out):
         console.print('  ' + line, highlight=False, soft_wrap=True)

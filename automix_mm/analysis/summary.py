@@ -13,9 +13,9 @@ Runs = Mapping[str, Mapping[int, RunResult]]
 """Results by method and seed."""
 
 HEALTH = {
-    'mask_lam_corr': ('the mask mean follows lam', 0.9),
+    'mask_lam_corr': ('mask mean follows lam', 0.9),
     'mask_std': ('masks vary inside an image', 0.02),
-    'gain_over_linear': ("k's loss, linear mix minus block mix", 0.0),
+    'gain_over_linear': ("k's loss, linear - block", 0.0),
 }
 """Figures of a mix block: what each says, and the value above which the block is healthy."""
 
@@ -95,14 +95,15 @@ def health_rows(runs: Mapping[int, RunResult]) -> list[list[str]]:
         runs: Results of a method with a mix block, by seed.
 
     Returns:
-        Name, mean over the runs, healthy range and meaning of every figure; empty if the method
-        has no block.
+        Name, mean [lowest, highest] of the runs, healthy range and meaning of every figure; empty
+        if the method has no block.
     """
     rows = []
     for name, (meaning, least) in HEALTH.items():
         values = [result.figures[name] for result in runs.values() if name in result.figures]
         if values:
-            rows.append([name, f'{statistics.mean(values):.3f}', f'(> {least:g})', meaning])
+            measured = f'{statistics.mean(values):.3f} [{min(values):.3f}, {max(values):.3f}]'
+            rows.append([name, measured, f'> {least:g}', meaning])
     return rows
 
 

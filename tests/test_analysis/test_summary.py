@@ -66,9 +66,9 @@ def test_health_is_the_mean_over_the_runs():
     }
     rows = health_rows(runs)
     assert [row[:2] for row in rows] == [
-        ['mask_lam_corr', '0.950'],
-        ['mask_std', '0.030'],
-        ['gain_over_linear', '0.020'],
+        ['mask_lam_corr', '0.950 [0.900, 1.000]'],
+        ['mask_std', '0.030 [0.020, 0.040]'],
+        ['gain_over_linear', '0.020 [-0.010, 0.050]'],
     ]
 
 

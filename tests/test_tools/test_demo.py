@@ -83,14 +83,15 @@ def report(demo, tmp_path, runs):
 
     from rich.console import Console
 
-    console = Console(file=io.StringIO(), width=100)
+    console = Console(file=io.StringIO(), width=80)
     return demo.report(runs, tmp_path, console, 161.0), console.file.getvalue()
 
 
 def test_report_prints_what_was_measured_and_writes_the_pictures(demo, tmp_path):
     problems, text = report(demo, tmp_path, results(91.25, 90.5, 95.75))
     assert not problems
-    for number in ('91.25', '90.50', '95.75', '0.970', '0.030', '-0.010', '2 min 41 s'):
+    health = ('0.970 [0.970, 0.970]', '0.030 [', '-0.010 [', 'mean [lowest, highest], healthy:')
+    for number in ('91.25', '90.50', '95.75', *health, '2 min 41 s'):
         assert number in text
     for name in ('accuracy.png', 'mixed_samples.png'):
         assert str(tmp_path / name) in text

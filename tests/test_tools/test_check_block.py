@@ -32,8 +32,10 @@ def checkpoint(tmp_path_factory) -> str:
     with torch.no_grad():  # a content of lam alone, and so a mask of lam alone
         for param in model.mixer.parameters():
             param.zero_()
-        model.mixer.content_projection.weight[0, -1] = 4.0
-        model.mixer.content_projection.bias.fill_(-2.0)
+        # The partner's content sees 1 - lam.
+        sign = -1 if model.mixer.content_from_partner else 1
+        model.mixer.content_projection.weight[0, -1] = 4.0 * sign
+        model.mixer.content_projection.bias.fill_(-2.0 * sign)
     path = tmp_path_factory.mktemp('check_block') / 'weights.pth'
     torch.save(dict(state_dict=model.state_dict()), path)
     return str(path)

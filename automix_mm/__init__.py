@@ -10,6 +10,15 @@ from .version import __version__
 with visible_import_errors():
     require_host()
 
-    from . import datasets, engine, evaluation, hooks, mixing, models
+    from . import batch_augments, datasets, engine, evaluation, hooks, mixing, models
 
-__all__ = ['__version__', 'datasets', 'engine', 'evaluation', 'hooks', 'mixing', 'models']
+__all__ = [
+    '__version__',
+    'batch_augments',
+    'datasets',
+    'engine',
+    'evaluation',
+    'hooks',
+    'mixing',
+    'models',
+]

@@ -1,7 +1,8 @@
 """Registries of the scope `automix_mm`.
 
-Each is a child of the ROOT registry of mmengine: the host finds a foreign scope among the direct
-children of the root only, from whichever package the search starts. The locations are imported
+Each is a child of the ROOT registry: the host finds a foreign scope among the direct children of
+the root only, from whichever package the search starts. All roots are mmengine's but that of the
+batch augments, which is mmpretrain's. The locations are imported
 at the first look-up, so a config needs no `custom_imports`.
 """
 
@@ -12,8 +13,10 @@ from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS as MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS
 from mmengine.registry import OPTIM_WRAPPERS as MMENGINE_OPTIM_WRAPPERS
 from mmengine.registry import Registry
+from mmpretrain.registry import BATCH_AUGMENTS as MMPRETRAIN_BATCH_AUGMENTS
 
 __all__ = [
+    'BATCH_AUGMENTS',
     'DATASETS',
     'HOOKS',
     'METRICS',
@@ -49,4 +52,11 @@ OPTIM_WRAPPER_CONSTRUCTORS = Registry(
     parent=MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS,
     scope=_SCOPE,
     locations=['automix_mm.engine'],
+)
+#: Batch augments for `train_cfg=dict(augments=...)` of any classifier of mmpretrain.
+BATCH_AUGMENTS = Registry(
+    'batch augment',
+    parent=MMPRETRAIN_BATCH_AUGMENTS,
+    scope=_SCOPE,
+    locations=['automix_mm.batch_augments'],
 )

@@ -38,9 +38,13 @@ def mix_targets(labels: Tensor, pair: Pair, num_classes: int) -> Tensor:
     Returns:
         Tensor: Target distribution (N, K), float32, rows sum to 1.
     """
-    own = one_hot(labels, num_classes)
-    lam = pair.lam_as(own)
-    return lam * own + (1 - lam) * own[pair.partner]
+    return mix_scores(one_hot(labels, num_classes), pair)
+
+
+def mix_scores(score: Tensor, pair: Pair) -> Tensor:
+    """Mix target distributions (N, K): lam on the own one, 1 - lam on the partner's."""
+    lam = pair.lam_as(score)
+    return lam * score + (1 - lam) * score[pair.partner]
 
 
 def one_hot(labels: Tensor, num_classes: int) -> Tensor:

@@ -36,16 +36,20 @@ class PairSampler:
     Args:
         alpha (float): Parameter of the Beta distribution, above 0.
         per_sample (bool): One lam for every sample instead of one for the batch.
+        prob (float): Share of the batches that are mixed, in [0, 1]; the others have lam 1.
 
     Raises:
-        ValueError: If ``alpha`` is not above 0 and finite.
+        ValueError: If ``alpha`` is not above 0 and finite, or ``prob`` outside [0, 1].
     """
 
-    def __init__(self, alpha: float = 1.0, per_sample: bool = False) -> None:
+    def __init__(self, alpha: float = 1.0, per_sample: bool = False, prob: float = 1.0) -> None:
         if not 0 < alpha < math.inf:
             raise ValueError(f'alpha of Beta(alpha, alpha) must be above 0 and finite, got {alpha}')
+        if not 0 <= prob <= 1:
+            raise ValueError(f'prob is a share of the batches in [0, 1], got {prob}')
         self.alpha = float(alpha)
         self.per_sample = per_sample
+        self.prob = float(prob)
 
     def draw(self, num: int, generator: torch.Generator) -> Pair:
         """Draw a pair for ``num`` images on the generator's device, without a host sync.
@@ -61,14 +65,20 @@ class PairSampler:
         partner = torch.randperm(num, generator=generator, device=device)  # (N,)
         if num == 1:
             return Pair(torch.ones((), device=device), partner)
-        # A Beta draw is the first share of a two-dimensional Dirichlet draw.
-        shape = (num, 2) if self.per_sample else (2,)
-        alpha = torch.full(shape, self.alpha, dtype=torch.float64, device=device)
-        lam = torch._sample_dirichlet(alpha, generator=generator)[..., 0].float()  # (N,) or ()
+        lam = self.draw_lam((num,) if self.per_sample else (), generator)  # (N,) or ()
+        if self.prob < 1:
+            coin = torch.rand((), generator=generator, device=device)
+            lam = torch.where(coin < self.prob, lam, 1.0)
         return Pair(lam, partner)
 
+    def draw_lam(self, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+        """Draw lam, float32 of ``shape`` in [0, 1], on the generator's device."""
+        # A Beta draw is the first share of a two-dimensional Dirichlet draw.
+        alpha = torch.full((*shape, 2), self.alpha, dtype=torch.float64, device=generator.device)
+        return torch._sample_dirichlet(alpha, generator=generator)[..., 0].float()
+
     def __repr__(self) -> str:
-        return f'PairSampler(alpha={self.alpha}, per_sample={self.per_sample})'
+        return f'PairSampler(alpha={self.alpha}, per_sample={self.per_sample}, prob={self.prob})'
 
 
 def stream_seed(*numbers: int) -> int:
@@ -84,3 +94,14 @@ def stream_seed(*numbers: int) -> int:
         state = (state ^ state >> 27) * 0x94D049BB133111EB & _MASK64
         state ^= state >> 31
     return state >> 1
+
+
+def draw_int(high: int, generator: torch.Generator) -> int:
+    """Draw an integer in [0, high) that steers Python, without waiting for a device.
+
+    On a device it is a function of the generator's seed and offset, which the host knows, so
+    something has to be drawn from the generator between two calls.
+    """
+    if generator.device.type == 'cpu':
+        return int(torch.randint(high, (), generator=generator))
+    return stream_seed(generator.initial_seed(), generator.get_offset()) % high

@@ -27,8 +27,13 @@ __all__ = [
 
 _SCOPE = 'automix_mm'
 
-#: Classifiers, mix blocks, heads and backbones.
-MODELS = Registry('model', parent=MMENGINE_MODELS, scope=_SCOPE, locations=['automix_mm.models'])
+#: Classifiers, mixers, heads, losses and backbones.
+MODELS = Registry(
+    'model',
+    parent=MMENGINE_MODELS,
+    scope=_SCOPE,
+    locations=['automix_mm.models', 'automix_mm.batch_augments'],
+)
 #: Datasets that are not in mmpretrain.
 DATASETS = Registry(
     'dataset', parent=MMENGINE_DATASETS, scope=_SCOPE, locations=['automix_mm.datasets']

@@ -18,13 +18,16 @@ GROUP_NORM = dict(norm_cfg=dict(type='GN', num_groups=4))
 CLASSES = 10
 
 
-def config(backbone=None, mixer=None, head=None, momentum=None, width=64, **fields):
+def config(backbone=None, mixer=None, head=None, momentum=(), width=64, **fields):
     """Config of a slim momentum classifier; every part takes changes of its fields.
 
-    A whole other backbone is given with its ``type``, and ``width`` are the channels it ends with.
+    A whole other backbone or mixer is given with its ``type``; ``width`` are the channels that the
+    backbone ends with; momentum=None is without Momentum.
     """
     backbone = backbone or {}
-    stage = (mixer or {}).get('feature_stage', 2)
+    mixer = mixer or {}
+    stage = mixer.get('feature_stage', 2)
+    block = dict(type='automix_mm.MixBlock', in_channels=CHANNELS.get(stage, 32))
     return (
         dict(
             type='automix_mm.MomentumClassifier',
@@ -32,9 +35,10 @@ def config(backbone=None, mixer=None, head=None, momentum=None, width=64, **fiel
             neck=dict(type='GlobalAveragePooling'),
             head=dict(type='automix_mm.MixupHead', num_classes=CLASSES, in_channels=width)
             | (head or {}),
-            mixer=dict(type='automix_mm.MixBlock', in_channels=CHANNELS.get(stage, 32))
-            | (mixer or {}),
-            momentum=dict(momentum=0.01, max_steps=100) | (momentum or {}),
+            mixer=mixer if 'type' in mixer else block | mixer,
+            momentum=None
+            if momentum is None
+            else dict(momentum=0.01, max_steps=100) | dict(momentum),
         )
         | fields
     )
@@ -119,5 +123,5 @@ def weights(module):
 
 def fix_pairs(model, pair_q, pair_k):
     """Let the classifier mix these pairs instead of drawing."""
-    model.draw_pairs = lambda images: [pair_q, pair_k]
+    model.draws = lambda images: [pair_q, pair_k]
     return model

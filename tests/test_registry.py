@@ -22,6 +22,9 @@ assert not any(name.split('.')[0] == 'automix_mm' for name in sys.modules)
 found = {}
 for host in (mmengine.registry, mmpretrain.registry):
     for name, members in json.loads(sys.argv[1]).items():
+        if not hasattr(host, name):
+            assert (host, name) == (mmengine.registry, 'BATCH_AUGMENTS')  # mmpretrain's own
+            continue
         for member in members:
             found[f'{host.__name__}:{name}:{member}'] = str(getattr(host, name).get(
                 f'automix_mm.{member}'))
@@ -70,7 +73,7 @@ def test_components_resolve_where_only_the_host_is_imported():
     )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
-    assert len(found) == 2 * len(components())
+    assert len(found) == 2 * len(components()) - len(members()['BATCH_AUGMENTS'])
     for key, text in found.items():
         assert text.startswith("<class 'automix_mm."), key
         assert text.endswith(f".{key.rsplit(':', 1)[1]}'>"), key

@@ -15,11 +15,13 @@ class Mixed(NamedTuple):
         images: Mixed images (N, C, H, W) in the dtype of the clean ones.
         pair: What the labels get: lam is the weight of the own label, 0-dim or (N,).
         mask: Weight of the own image where the mixer has one, (N or 1, 1, H, W) in [0, 1].
+        stage: Stage of the encoder at which images that still are clean get mixed, if one.
     """
 
     images: Tensor
     pair: Pair
     mask: Tensor | None = None
+    stage: int | str | None = None
 
 
 class Mixer(nn.Module):
@@ -36,6 +38,16 @@ class Mixer(nn.Module):
 
     learns = False
     sampler: PairSampler
+
+    def attach(self, encoder: Any) -> None:
+        """Prepare for the encoder that will learn from the mixed images; usually nothing.
+
+        Args:
+            encoder (Any): Encoder q.
+
+        Raises:
+            ValueError: If the encoder lacks what the mixer needs.
+        """
 
     def draw(self, num: int, size: tuple[int, int], generator: torch.Generator) -> Any:
         """Draw all that is random about mixing ``num`` images, on the generator's device.
@@ -99,6 +111,6 @@ class Mixer(nn.Module):
         """
         return encoder.loss(mixed.images, target, 'mix')
 
-    def mask_losses(self, mask: Tensor, pair: Pair) -> dict[str, Tensor]:
-        """Return further losses of a learned mask (N, 1, H, W) by name; usually none."""
+    def mask_losses(self, mixed: Mixed) -> dict[str, Tensor]:
+        """Return further losses of a learned mask by name; usually none."""
         return {}

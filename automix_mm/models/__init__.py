@@ -1,16 +1,20 @@
-"""Registered models: classifier, encoders, mix blocks, heads, backbones."""
+"""Registered models: classifier, encoders, mixers, heads, losses, backbones."""
 
 from .backbones import ResNeXt_CIFAR
 from .classifiers import MomentumClassifier
 from .encoders import Encoder, MomentumEncoder
 from .heads import MixupHead
+from .losses import SoftmaxBCELoss
 from .mix_blocks import MixBlock
+from .mixers import ManifoldMix
 
 __all__ = [
     'Encoder',
+    'ManifoldMix',
     'MixBlock',
     'MixupHead',
     'MomentumClassifier',
     'MomentumEncoder',
     'ResNeXt_CIFAR',
+    'SoftmaxBCELoss',
 ]

@@ -92,7 +92,7 @@ def own_draws(rank, branchwise):
     model = classifier(
         momentum=dict(momentum=0.2), train_cfg=dict(branchwise=branchwise), mixer=MASK_LOSS
     )
-    draw, lams, partners = model.draw_pairs, [], []
+    draw, lams, partners = model.draws, [], []
 
     def spy(images):
         pairs = draw(images)
@@ -100,7 +100,7 @@ def own_draws(rank, branchwise):
         partners.extend(pair.partner for pair in pairs)
         return pairs
 
-    model.draw_pairs = spy
+    model.draws = spy
     ddp, wrapper = wrapped(model), OptimWrapper(sgd(model))
     for step in range(STEPS):
         images, data_samples = batch(NUM, seed=10 * step + rank)

@@ -20,7 +20,7 @@ class Spy:
         self.encoder = encoder
         for layer in LAYERS:
             encoder.get_submodule(layer).register_forward_pre_hook(self.note(layer))
-        for name in ('features', 'mix_loss', 'judge', 'loss'):
+        for name in ('features', 'judge', 'loss'):
             if hasattr(encoder, name):
                 setattr(encoder, name, self.named(name, getattr(encoder, name)))
 
@@ -81,8 +81,8 @@ def test_clean_buffers_see_clean_images_of_every_nth_batch_only():
     spy = Spy(model, 'k')
     train(model, 8)
     first, last = (spy.kinds(layer) for layer in LAYERS)
-    assert first.count('features') == 8 and first.count('mix_loss') == 8
-    assert last.count('features') == 3 and last.count('mix_loss') == 8
+    assert first.count('features') == 8 and first.count('mix') == 8
+    assert last.count('features') == 3 and last.count('mix') == 8
     assert first.count('judge') == last.count('judge') == 1  # the comparison with linear mixing
 
     full = (0, 3, 6)
@@ -114,7 +114,7 @@ def test_own_buffers_see_clean_and_block_mixed_images():
     spy = Spy(model, 'k')
     train(model, 3)
     for layer in LAYERS:
-        assert spy.kinds(layer).count('features') == spy.kinds(layer).count('mix_loss') == 3
+        assert spy.kinds(layer).count('features') == spy.kinds(layer).count('mix') == 3
         assert spy.kinds(layer).count('judge') == 2
     spy.check(lambda kind, i: 0.0 if kind == 'judge' else 0.1)
 

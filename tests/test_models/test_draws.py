@@ -11,7 +11,7 @@ def drawn(model, iteration=0, rank=0, monkeypatch=None, num=16):
     if monkeypatch is not None:
         monkeypatch.setattr(momentum_classifier, 'get_rank', lambda: rank)
     model.iterations._value = iteration
-    return model.draw_pairs(torch.zeros(num, 1, 1, 1))
+    return model.draws(torch.zeros(num, 1, 1, 1))
 
 
 def same(one, other):
@@ -74,8 +74,8 @@ def test_the_global_generator_is_left_alone():
 
 def test_the_loss_takes_the_next_draw_each_iteration(monkeypatch):
     model, taken = classifier(), []
-    draw = model.draw_pairs
-    monkeypatch.setattr(model, 'draw_pairs', lambda x: taken.append(draw(x)) or taken[-1])
+    draw = model.draws
+    monkeypatch.setattr(model, 'draws', lambda x: taken.append(draw(x)) or taken[-1])
     optimizer = sgd(model)
     for seed in range(3):
         step(model, optimizer, *batch(seed=seed))
@@ -100,4 +100,4 @@ def test_state_that_is_loaded_decides_about_the_next_draw():
     other.load_state_dict(one.state_dict())
     images = batch()[0]
     assert other.iterations.value() == 1
-    assert same(one.draw_pairs(images), other.draw_pairs(images))
+    assert same(one.draws(images), other.draws(images))

@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from automix_mm.mixing import Pair
+from automix_mm.mixing import Mixed, Pair
 from automix_mm.models import MixBlock
 
 
@@ -193,8 +193,8 @@ def test_partial_upsample_keeps_the_other_default():
 def test_mix_blends_with_the_mask_that_it_returns():
     made = block().double()
     z, images = features(), torch.randn(4, 3, 6, 10, dtype=torch.float64)
-    mixed, mask = made.mix(images, z, PAIR)
-    assert mask.shape == (4, 1, 6, 10)
+    mixed, pair, mask, _ = made.mix(images, PAIR, z)
+    assert pair is PAIR and mask.shape == (4, 1, 6, 10)
     torch.testing.assert_close(mask, made(z, PAIR, (6, 10)))
     torch.testing.assert_close(mixed, mask * images + (1 - mask) * images[PAIR.partner])
 
@@ -207,14 +207,14 @@ def test_mask_loss_by_hand(pair):
     for n in range(4):
         lam = pair.lam.expand(4)[n].item()
         expected += 0.1 * max(abs(mask[n].mean().item() - lam) - 0.1, 0.0) / 4
-    losses = made.mask_losses(mask, pair)
+    losses = made.mask_losses(Mixed(mask, pair, mask))
     assert list(losses) == ['loss_mask']
     assert losses['loss_mask'].item() == pytest.approx(expected, rel=1e-5)
     assert expected > 0
 
 
 def test_no_mask_loss_where_none_is_configured():
-    assert block().mask_losses(torch.rand(4, 1, 5, 5), PAIR) == {}
+    assert block().mask_losses(Mixed(torch.rand(4, 3, 5, 5), PAIR, torch.rand(4, 1, 5, 5))) == {}
 
 
 def test_gradcheck_of_the_whole_block():
@@ -254,7 +254,7 @@ def test_ends_of_lam(lam):
     images = torch.randn(4, 3, 6, 10)
     mask = block()(features(dtype=torch.float32), pair, (6, 10))
     assert mask.isfinite().all() and (mask >= 0).all() and (mask <= 1).all()
-    mixed, mask = block(lam_margin=0.08).mix(images, features(dtype=torch.float32), pair)
+    mixed, _, mask, _ = block(lam_margin=0.08).mix(images, pair, features(dtype=torch.float32))
     assert (mask == lam).all()
     torch.testing.assert_close(mixed, images if lam else images[pair.partner])
 
@@ -291,7 +291,7 @@ def test_half_precision_neither_overflows_nor_rounds(dtype):
     made = block()
     z = (features(dtype=torch.float32) * 1e4).to(dtype)
     with torch.autocast('cpu', dtype=dtype):
-        mixed, mask = made.mix(torch.randn(4, 3, 6, 10), z, PAIR)
+        mixed, _, mask, _ = made.mix(torch.randn(4, 3, 6, 10), PAIR, z)
     assert mask.dtype == torch.float32
     assert mask.isfinite().all() and (mask >= 0).all() and (mask <= 1).all()
     torch.testing.assert_close(mask, made(z.float(), PAIR, (6, 10)), rtol=0, atol=0)

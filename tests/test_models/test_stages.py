@@ -251,9 +251,7 @@ def test_the_classifier_trains_on_every_backbone(name, stage):
 def test_images_need_not_be_square_or_even(size):
     model = classifier()
     images, data_samples = batch(4, size)
-    mask = model.mixer(
-        model.k.features(images, 2), model.draw_pairs(images)[0], tuple(images.shape[2:])
-    )
+    mask = model.mixer(model.k.features(images, 2), model.draws(images)[0], tuple(images.shape[2:]))
     assert mask.shape == (4, 1, *size)
     losses = step(model, sgd(model), images, data_samples)
     assert all(value.isfinite() for value in losses.values())

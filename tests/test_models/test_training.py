@@ -122,7 +122,7 @@ def test_a_resumed_run_ends_where_the_uninterrupted_one_does(tmp_path, updates):
     for name, value in whole.state_dict().items():
         assert torch.equal(resumed.state_dict()[name], value), name
     images = batch()[0]
-    for one, other in zip(whole.draw_pairs(images), resumed.draw_pairs(images), strict=True):
+    for one, other in zip(whole.draws(images), resumed.draws(images), strict=True):
         assert torch.equal(one.lam, other.lam) and torch.equal(one.partner, other.partner)
 
 
@@ -144,8 +144,8 @@ def test_weights_of_a_finished_run_start_a_new_one(tmp_path, updates):
     taken = []
     for seed in (5, 6):
         model = classifier(seed=seed, **FREE)
-        draw = model.draw_pairs
-        model.draw_pairs = lambda x, draw=draw: taken.append(draw(x)[0].lam) or draw(x)
+        draw = model.draws
+        model.draws = lambda x, draw=draw: taken.append(draw(x)[0].lam) or draw(x)
         run(tmp_path / f'new{seed}', model, epochs=1, load_from=path)
         shares = [share for _, share in updates]
         updates.clear()
@@ -153,7 +153,7 @@ def test_weights_of_a_finished_run_start_a_new_one(tmp_path, updates):
         assert model.k.updates.value() == model.iterations.value() == 4
     assert not torch.equal(taken[0], taken[4])
     fresh = classifier(seed=5, **FREE)
-    assert torch.equal(taken[0], fresh.draw_pairs(torch.zeros(4, 1))[0].lam)
+    assert torch.equal(taken[0], fresh.draws(torch.zeros(4, 1))[0].lam)
 
 
 def test_the_runner_starts_from_plain_weights(tmp_path):

@@ -49,9 +49,9 @@ def judge(model: MomentumClassifier, images: Tensor, labels: Tensor) -> dict[str
         Per sample (N,): mask ``mean`` and ``std``, ``lam``; 0-dim: k's loss on the ``block``'s mix
         and on the ``linear`` one.
     """
-    _, pair = model.draw_pairs(images)
+    _, pair = model.draws(images)
     z = model.k.stage_features(images, model.mixer.feature_stage)  # (N, C, h, w)
-    mixed, mask = model.mixer.mix(images, z, pair)
+    mixed, _, mask, _ = model.mixer.mix(images, pair, z)
     target = model.targets(labels, pair)
     linear = blend(images, pair.partner, pair.lam_as(images))
     std, mean = torch.std_mean(mask, (1, 2, 3))

@@ -1,17 +1,18 @@
-"""Plain mmpretrain weights as a start: their keys become those of q and of k."""
+"""Plain mmpretrain weights as a start: their keys become those of q and k."""
 
 from typing import Any
 
 _PLAIN = ('backbone.', 'neck.', 'head.')
 
 
-def map_plain_weights(state_dict: dict[str, Any], prefix: str, *_: Any) -> None:
-    """Rename the keys of a plain classifier in place, for q and, the same values, for k.
+def map_plain_weights(model: Any, state_dict: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Rename the keys of a plain classifier in place, for each encoder and each head.
 
-    ``backbone.*`` becomes ``q.backbone.*`` and ``k.backbone.*``; ``head.*`` starts every head.
-    Does nothing to weights that already are of a momentum classifier.
+    ``backbone.*`` becomes ``q.backbone.*`` and, with Momentum, the same values ``k.backbone.*``;
+    ``head.*`` starts every head. Does nothing to weights that already are of a momentum classifier.
 
     Args:
+        model (Any): The classifier that loads, with its ``encoders``.
         state_dict (dict): Weights about to be loaded.
         prefix (str): Prefix of this classifier in the keys.
     """
@@ -21,9 +22,7 @@ def map_plain_weights(state_dict: dict[str, Any], prefix: str, *_: Any) -> None:
     for key in plain:
         value = state_dict.pop(key)
         name = key[len(prefix) :]
-        if name.startswith('head.'):
-            names = [f'heads.{head}.{name[5:]}' for head in ('onehot', 'mix')]
-        else:
-            names = [name]
-        for which in ('q', 'k'):
+        for which, encoder in model.encoders.items():
+            heads = [f'heads.{head}.{name[5:]}' for head in encoder.heads]
+            names = heads if name.startswith('head.') else [name]
             state_dict.update({f'{prefix}{which}.{n}': value for n in names})

@@ -5,42 +5,46 @@ from typing import Any
 import torch
 from mmengine.dist import get_rank
 from mmengine.logging import MessageHub
-from mmpretrain.models.classifiers.base import BaseClassifier
 from mmpretrain.registry import MODELS as HOST_MODELS
 from mmpretrain.structures import DataSample
 from torch import Tensor
 from torch.optim.optimizer import Optimizer
 
-from automix_mm.mixing import Pair, blend, mix_targets, one_hot, stream_seed
+from automix_mm.mixing import Mixed, Mixer, Pair, blend, mix_targets, one_hot, stream_seed
 from automix_mm.models.counter import Counter
-from automix_mm.models.encoders import Encoder
-from automix_mm.models.encoders.stages import find_stage
+from automix_mm.models.encoders import Encoder, MomentumEncoder
 from automix_mm.registry import MODELS
 
 from .branchwise import BranchwiseBackward
 from .checkpoint_keys import map_plain_weights
 from .diagnostics import MaskDiagnostics
+from .reporting import ReportingClassifier
 from .step_hooks import call_after_steps
 from .targets import hard_labels
 from .value_checks import ValueChecks
 
 
 @MODELS.register_module()
-class MomentumClassifier(BaseClassifier):
-    """Momentum training pipeline of AutoMix (paper, 3.2, Algorithm 1, Figure 2).
+class MomentumClassifier(ReportingClassifier):
+    """Momentum training pipeline of AutoMix around any mixer (paper, 3.2, Algorithm 1, Table 9).
 
-    Encoder q learns from clean and mixed images; the mix block learns from encoder k's loss on its
-    mixed images; k follows q as a moving average after each optimizer step, wherever that step is
-    made (any loop, DDP, accumulation), and is the network used at inference.
+    Encoder q learns from mixed images and, with Onehot, from clean ones. With Momentum, encoder k
+    follows q as a moving average after each optimizer step, wherever that step is made (any loop,
+    DDP, accumulation), and is the network used at inference; a mixer that learns, such as the mix
+    block, learns from k's loss on its images. Without Momentum q plays k's part: the mixer looks at
+    q's features and learns through q from the one mix branch. Without Momentum and Onehot, this is
+    a plain mixup classifier.
 
     Args:
         backbone (dict): Config of any backbone of the host.
         head (dict): Config of a head, usually ``automix_mm.MixupHead``.
-        mixer (dict): Config of the mixer, usually ``automix_mm.MixBlock``.
+        mixer (dict): Config of any mixer of this package, such as ``automix_mm.MixBlock``.
         neck (dict, optional): Config of a neck, usually ``GlobalAveragePooling``.
         onehot (bool): Train q on clean images too (the paper's Onehot).
-        momentum (dict): Fields of :class:`MomentumEncoder`: momentum, end, buffers, ...
-        report (str): Head behind ``accuracy/top1`` and every prediction: 'mix_k' or 'onehot_k'.
+        momentum (dict, optional): Fields of :class:`MomentumEncoder`: momentum, end, buffers, ...
+            None is without Momentum.
+        report (str, optional): Head behind ``accuracy/top1`` and every prediction: 'mix_k' (the
+            default) or 'onehot_k', without Momentum 'mix_q' (the default) or 'onehot_q'.
         train_cfg (dict, optional): ``branchwise`` (free each branch's graph before the next,
             default True), ``linear_interval`` (iterations between two comparisons with linear
             mixing, default 50, 0 is never), ``check_interval`` and ``max_nonfinite`` (see
@@ -49,9 +53,10 @@ class MomentumClassifier(BaseClassifier):
         init_cfg (dict, optional): Initialisation of the whole, such as plain pretrained weights.
 
     Raises:
-        ValueError: If ``report`` names a head that is not built, a train_cfg key is unknown,
-            ``feature_stage`` is not in the backbone, or the backbone checkpoints activations
-            (with_cp) while ``branchwise`` is on.
+        ValueError: If ``report`` names a head that is not built, a train_cfg key is unknown, the
+            backbone lacks a stage that the mixer needs, or it checkpoints activations (with_cp)
+            while ``branchwise`` is on.
+        TypeError: If ``mixer`` is not a mixer of this package.
     """
 
     def __init__(
@@ -62,7 +67,7 @@ class MomentumClassifier(BaseClassifier):
         neck: dict | None = None,
         onehot: bool = True,
         momentum: dict | None = None,
-        report: str = 'mix_k',
+        report: str | None = None,
         train_cfg: dict | None = None,
         data_preprocessor: dict | None = None,
         init_cfg: dict | None = None,
@@ -72,18 +77,14 @@ class MomentumClassifier(BaseClassifier):
         names = ('onehot', 'mix') if onehot else ('mix',)
         network: dict[str, Any] = dict(backbone=backbone, neck=neck, head=head, head_names=names)
         self.q = Encoder(**network)
-        self.k = MODELS.build(
-            dict(type='automix_mm.MomentumEncoder') | dict(momentum or {}) | network
-        )
-        self.k.copy_from(self.q)
-        self.mixer = MODELS.build(mixer)
-        find_stage(self.k.backbone, self.mixer.feature_stage)  # a wrong stage fails here
-        if report not in [f'{name}_k' for name in names]:
-            raise ValueError(
-                f'report must name a head of k that is trained, one of '
-                f'{[f"{name}_k" for name in names]}, got {report!r}'
-            )
-        self.report = report
+        self.k: MomentumEncoder | None = None
+        if momentum is not None:
+            self.k = MODELS.build(dict(type='automix_mm.MomentumEncoder') | momentum | network)
+            self.k.copy_from(self.q)
+            call_after_steps(self)
+        self.mixer = _build_mixer(mixer)
+        self.mixer.attach(self.q)  # a stage that is not there fails here
+        self.report = self._choose_report(report)
         self.iterations = Counter()
         self._own_seed = torch.initial_seed() & 0x7FFFFFFF
         self.register_buffer('draw_seed', torch.tensor(self._own_seed))
@@ -94,8 +95,17 @@ class MomentumClassifier(BaseClassifier):
                 'train_cfg may have branchwise, linear_interval, check_interval and max_nonfinite '
                 f"(pixel mixing is the mixer's part, not augments), got {sorted(train_cfg or {})}"
             ) from error
-        self._register_load_state_dict_pre_hook(map_plain_weights)
-        call_after_steps(self)
+        self._register_load_state_dict_pre_hook(map_plain_weights, with_module=True)
+
+    def _choose_report(self, report: str | None) -> str:
+        last = 'q' if self.k is None else 'k'
+        choices = [f'{name}_{last}' for name in self.q.heads]
+        if report not in (None, *choices):
+            raise ValueError(
+                f'report must name a head of {last} that is trained, one of {choices}, got '
+                f'{report!r}'
+            )
+        return report or f'mix_{last}'
 
     def _set_training_fields(
         self,
@@ -118,6 +128,11 @@ class MomentumClassifier(BaseClassifier):
         self._seed: int | None = None
         self._just_loaded = False
 
+    @property
+    def encoders(self) -> dict[str, Encoder]:  # type: ignore[override]
+        """Encoder q and, with Momentum, encoder k, by name."""
+        return dict(q=self.q) if self.k is None else dict(q=self.q, k=self.k)
+
     # ---------------------------------------------------------------- training
 
     def loss(self, inputs: Tensor, data_samples: list[DataSample] | None) -> dict[str, Tensor]:
@@ -128,8 +143,9 @@ class MomentumClassifier(BaseClassifier):
             data_samples (list[DataSample]): One hard label each, y (N,) together.
 
         Returns:
-            dict[str, Tensor]: ``loss_mix_k`` (trains the block only), ``loss_onehot_q`` and
-            ``loss_mix_q`` (train q only), and the mask's diagnostics.
+            dict[str, Tensor]: ``loss_mix_q`` (trains q; without Momentum also a mixer that learns),
+            with Onehot ``loss_onehot_q`` (trains q only), with Momentum and a mixer that learns
+            ``loss_mix_k`` (trains the mixer only), and the diagnostics of a learned mask.
 
         Raises:
             ValueError: If labels, images or losses are not what they must be.
@@ -137,28 +153,36 @@ class MomentumClassifier(BaseClassifier):
         """
         x, y = inputs, hard_labels(data_samples)
         self._restart_if_new()
-        pair_q, pair_k = self.draw_pairs(x)
-        z = self.k.features(x, self.mixer.feature_stage)  # (N, C, h, w), no gradient
+        clean = one_hot(y, self.num_classes)  # (N, K)
+        draw_q, draw_k = self.draws(x)
+        k = self.q if self.k is None else self.k  # who judges
+        z = self.mixer.look(k, x, clean)  # features (N, C, h, w) or what else the mixer needs
 
-        m_k, mask_k = self.mixer.mix(x, z, pair_k)  # (N, 3, H, W), (N, 1, H, W)
-        loss_mix_k = self.k.mix_loss(m_k, self.targets(y, pair_k))
-        losses_k = dict(loss_mix_k=loss_mix_k) | self.mixer.mask_losses(mask_k, pair_k)
-        self.branches.add(losses_k, self.mixer.parameters())
-        with torch.no_grad():
-            m_q, _ = self.mixer.mix(x, z, pair_q)  # (N, 3, H, W)
+        if self.k is not None and self.mixer.learns:
+            m_k = self.mixer.mix(x, draw_k, z)  # images (N, 3, H, W), mask (N, 1, H, W)
+            loss_mix_k = self.mixer.loss(k, m_k, self.targets(y, m_k.pair))
+            losses_k = dict(loss_mix_k=loss_mix_k) | self.mixer.mask_losses(m_k)
+            self.branches.add(losses_k, self.mixer.parameters())
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.k is None):
+            m_q = self.mixer.mix(x, draw_q, z)
         if 'onehot' in self.q.heads:
-            loss_onehot_q = self.q.loss(x, one_hot(y, self.num_classes), 'onehot')
+            loss_onehot_q = self.q.loss(x, clean, 'onehot')
             self.branches.add(dict(loss_onehot_q=loss_onehot_q), self.q.parameters())
-        loss_mix_q = self.q.loss(m_q, self.targets(y, pair_q), 'mix')
+        loss_mix_q = self.mixer.loss(self.q, m_q, self.targets(y, m_q.pair))
+        losses_q = dict(loss_mix_q=loss_mix_q)
+        if self.k is None:
+            losses_q |= self.mixer.mask_losses(m_q)
 
-        losses = self.branches.losses() | dict(loss_mix_q=loss_mix_q)
+        losses = self.branches.losses() | losses_q
         self.checks.see(self.iterations.value(), x, y, losses)
-        figures = self.diagnose(x, y, pair_k, mask_k, loss_mix_k)
+        if self.mixer.learns:
+            judged = (m_q, loss_mix_q) if self.k is None else (m_k, loss_mix_k)
+            losses |= self.diagnose(x, y, *judged)
         self.iterations.add_one()
-        return losses | figures
+        return losses
 
-    def draw_pairs(self, images: Tensor) -> list[Pair]:
-        """Draw the encoder pair and the block pair on the images' device.
+    def draws(self, images: Tensor) -> list[Any]:
+        """Draw for the encoder mix and for the block mix, on the images' device.
 
         The draw is a function of (seed, rank, iteration): different on each rank, and the same
         when an interrupted training goes on.
@@ -167,7 +191,8 @@ class MomentumClassifier(BaseClassifier):
             self._seed = int(self.draw_seed)
         generator = torch.Generator(images.device)
         generator.manual_seed(stream_seed(self._seed, get_rank(), self.iterations.value()))
-        return [self.mixer.draw(len(images), generator) for _ in ('encoder', 'block')]
+        size = (images.shape[-2], images.shape[-1])
+        return [self.mixer.draw(len(images), size, generator) for _ in ('encoder', 'block')]
 
     def targets(self, labels: Tensor, pair: Pair) -> Tensor:
         """Return the mixed target distribution (N, K) of labels (N,)."""
@@ -175,13 +200,15 @@ class MomentumClassifier(BaseClassifier):
 
     @torch.no_grad()
     def diagnose(
-        self, images: Tensor, labels: Tensor, pair: Pair, mask: Tensor, loss_mix_k: Tensor
+        self, images: Tensor, labels: Tensor, mixed: Mixed, loss_mix: Tensor
     ) -> dict[str, Tensor]:
         """Return the figures of the block's health; every n-th time compare with linear mixing."""
+        pair, mask = mixed.pair, mixed.mask
+        assert mask is not None, 'a mixer that learns paints a mask'
         if self.linear_interval and self.iterations.value() % self.linear_interval == 0:
             linear = blend(images, pair.partner, pair.lam_as(images))
-            target = self.targets(labels, pair)
-            self.diagnostics.see_gain(loss_mix_k, self.k.judge(linear, target))
+            k = self.q if self.k is None else self.k
+            self.diagnostics.see_gain(loss_mix, k.judge(linear, self.targets(labels, pair)))
         return self.diagnostics.see(mask, pair) | self.diagnostics.gain()
 
     def is_trained_by(self, optimizer: Optimizer) -> bool:
@@ -191,6 +218,7 @@ class MomentumClassifier(BaseClassifier):
 
     def after_step(self, optimizer: Optimizer) -> None:
         """Move k towards q, whose parameters ``optimizer`` has just stepped."""
+        assert self.k is not None
         # A fused optimizer steps even when the scaler found an overflow, and skips on the device.
         found_inf = getattr(optimizer, 'found_inf', None)
         if found_inf is not None and found_inf.item():
@@ -205,63 +233,6 @@ class MomentumClassifier(BaseClassifier):
         if not mode:
             self.checks.read()
         return super().train(mode)
-
-    # --------------------------------------------------------------- inference
-
-    def forward(
-        self,
-        inputs: Tensor,
-        data_samples: list[DataSample] | None = None,
-        mode: str = 'tensor',
-    ) -> Any:
-        """Forward in one of the host's modes: 'loss', 'predict' or 'tensor' (logits of k).
-
-        Args:
-            inputs (Tensor): Images (N, 3, H, W).
-            data_samples (list[DataSample], optional): Needed for 'loss'.
-            mode (str): 'loss', 'predict' or 'tensor'.
-        """
-        if mode == 'loss':
-            return self.loss(inputs, data_samples)
-        if mode == 'predict':
-            return self.predict(inputs, data_samples)
-        if mode == 'tensor':
-            return self.k(inputs, self.report[:-2])  # (N, K)
-        raise RuntimeError(f"mode must be 'loss', 'predict' or 'tensor', got {mode!r}")
-
-    def extract_feat(self, inputs: Tensor, stage: str = 'neck') -> Any:
-        """Return k's features of images (N, 3, H, W): 'backbone', 'neck' or 'pre_logits'."""
-        if stage == 'pre_logits':
-            return self.k.heads[self.report[:-2]].pre_logits(self.k.extract_feat(inputs))
-        return self.k.extract_feat(inputs, stage)
-
-    def predict(
-        self, inputs: Tensor, data_samples: list[DataSample] | None = None
-    ) -> list[DataSample]:
-        """Predict with the reported head of k, at the cost of the plain backbone."""
-        head = self.k.heads[self.report[:-2]]
-        return head.predict(self.k.extract_feat(inputs), data_samples)
-
-    @torch.no_grad()
-    def val_step(self, data: dict | tuple | list) -> list[DataSample]:
-        """Predict with k, and note the scores of every head of both encoders.
-
-        Each sample gains ``head_scores`` (heads, K) and ``head_names`` for ``HeadAccuracy``.
-        """
-        batch: dict[str, Any] = self.data_preprocessor(data, False)
-        images = batch['inputs']
-        feats = dict(q=self.q.extract_feat(images), k=self.k.extract_feat(images))
-        scores = {
-            f'{name}_{which}': head(feats[which])  # (N, K)
-            for which, encoder in (('q', self.q), ('k', self.k))
-            for name, head in encoder.heads.items()
-        }
-        head = self.k.heads[self.report[:-2]]
-        samples = head._get_predictions(scores[self.report], batch['data_samples'])
-        for sample, row in zip(samples, torch.stack(list(scores.values()), 1), strict=True):
-            sample.set_field(row, 'head_scores', dtype=Tensor)
-            sample.set_field(list(scores), 'head_names')
-        return samples
 
     # ----------------------------------------------------------------- weights
 
@@ -278,14 +249,27 @@ class MomentumClassifier(BaseClassifier):
         if self._just_loaded and MessageHub.get_current_instance().runtime_info.get('iter') == 0:
             self.iterations.reset()
             self.draw_seed.fill_(self._own_seed)
-            self.k.restart()
+            if self.k is not None:
+                self.k.restart()
         self._just_loaded = False
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
-        call_after_steps(self)  # a copy follows its own optimizer
+        if self.k is not None:
+            call_after_steps(self)  # a copy follows its own optimizer
 
     def init_weights(self) -> None:
         """Initialise q and the mixer, then make k equal to q (Algorithm 1, first line)."""
         super().init_weights()
-        self.k.copy_from(self.q)
+        if self.k is not None:
+            self.k.copy_from(self.q)
+
+
+def _build_mixer(config: dict) -> Mixer:
+    mixer = MODELS.build(config)
+    if not isinstance(mixer, Mixer):
+        raise TypeError(
+            'mixer must be a mixer of automix_mm, such as automix_mm.MixBlock or '
+            f'automix_mm.CutMix, got {config["type"]!r}'
+        )
+    return mixer

@@ -1,11 +1,14 @@
 """A backbone with its heads: the network that AutoMix keeps two of."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import torch
 from mmengine.model import BaseModule, ModuleDict
 from mmpretrain.registry import MODELS as HOST_MODELS
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from .stages import find_stage
 
@@ -59,6 +62,36 @@ class Encoder(BaseModule):
         """Return the 0-dim loss of ``head`` on images (N, 3, H, W), target (N, K)."""
         return self.heads[head].target_loss(self.extract_feat(images), target)
 
+    def watch(self, images: Tensor) -> None:
+        """See clean images that no other pass shows: nothing to do for a trained encoder."""
+
+    @torch.no_grad()
+    def features(self, images: Tensor, stage: int | str) -> Tensor:
+        """Return the feature map z (N, C, h, w) of clean images, for a mixer to look at."""
+        with self.resting():
+            return self.stage_features(images, stage)
+
+    def judge(self, images: Tensor, target: Tensor) -> Tensor:
+        """Return the loss of the mix head without feeding any running statistics."""
+        with self.resting():
+            return self.loss(images, target, 'mix')
+
+    @contextmanager
+    def resting(self) -> Iterator[None]:
+        """Feed no running statistics inside the block; the mode stays as it is."""
+        fed = [layer for _, layer in self._norms() if layer.track_running_stats]
+        for layer in fed:
+            layer.track_running_stats = False
+        try:
+            yield
+        finally:
+            for layer in fed:
+                layer.track_running_stats = True
+
+    def stage(self, stage: int | str) -> nn.Module:
+        """Return the module of the backbone that puts out a stage; see :func:`find_stage`."""
+        return find_stage(self.backbone, stage)
+
     def stage_features(self, images: Tensor, stage: int | str, full: bool = False) -> Tensor:
         """Return the feature map of one stage, computing nothing behind it unless ``full``.
 
@@ -81,7 +114,7 @@ class Encoder(BaseModule):
             if not full:
                 raise _Reached
 
-        handle = find_stage(self.backbone, stage).register_forward_hook(catch)
+        handle = self.stage(stage).register_forward_hook(catch)
         try:
             self.backbone(images)
         except _Reached:
@@ -95,3 +128,6 @@ class Encoder(BaseModule):
                 f'(N, C, h, w), got {got or "nothing: the module is never called"}'
             )
         return seen[0]
+
+    def _norms(self) -> Iterator[tuple[str, _BatchNorm]]:
+        return ((n, m) for n, m in self.named_modules() if isinstance(m, _BatchNorm))

@@ -128,31 +128,34 @@ class MomentumEncoder(Encoder):
             own[name].copy_(buffer)
 
     @torch.no_grad()
+    def watch(self, images: Tensor) -> None:
+        """See clean images (N, 3, H, W) of which no features are needed: feed the buffers."""
+        with self._clean_pass() as full:
+            if full:
+                self.extract_feat(images)
+
+    @torch.no_grad()
     def features(self, images: Tensor, stage: int | str) -> Tensor:
         """Return k's feature map z (N, C, h, w) of clean images, feeding the buffers as set."""
+        with self._clean_pass() as full:
+            return self.stage_features(images, stage, full)
+
+    @contextmanager
+    def _clean_pass(self) -> Iterator[bool]:
+        """Count a clean batch; say whether it passes through the whole network, feeding it."""
         passes, rest = divmod(self.batches.value(), self.clean_interval)
         if self.training:
             self.batches.add_one()
-        if self.buffers_from == 'own':
-            return self.stage_features(images, stage, full=True)
         due = self.buffers_from == 'clean' and self.training and not rest and self._own_shares
         if not due:
-            return self.stage_features(images, stage)
+            yield self.buffers_from == 'own'
+            return
         # The first passes average from the start, as running statistics begin at 0 and 1.
         shares: dict[str, float | None] = {
             n: max(1 / (passes + 1), own or 0.0) for n, own in self._own_shares.items()
         }
         with self._feeding(shares):
-            return self.stage_features(images, stage, full=True)
-
-    def mix_loss(self, images: Tensor, target: Tensor) -> Tensor:
-        """Return the loss of the mix head on mixed images; their gradient passes through k."""
-        return self.loss(images, target, 'mix')
-
-    def judge(self, images: Tensor, target: Tensor) -> Tensor:
-        """Return the loss of the mix head without feeding any buffer."""
-        with self._feeding(dict.fromkeys(self._own_shares, 0.0)):
-            return self.loss(images, target, 'mix')
+            yield True
 
     def train(self, mode: bool = True) -> 'MomentumEncoder':
         """Set the mode: in training only normalisation layers train, nothing random does."""
@@ -161,9 +164,6 @@ class MomentumEncoder(Encoder):
             if module is not self and not isinstance(module, _BatchNorm):
                 module.training = False
         return self
-
-    def _norms(self) -> Iterator[tuple[str, _BatchNorm]]:
-        return ((n, m) for n, m in self.named_modules() if isinstance(m, _BatchNorm))
 
     def _set_shares(self, shares: dict[str, float | None]) -> None:
         for name, layer in self._norms():

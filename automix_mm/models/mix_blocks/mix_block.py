@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from automix_mm.mixing import Pair, PairSampler, attend, blend
+from automix_mm.mixing import Mixed, Mixer, Pair, PairSampler, attend, blend
 from automix_mm.registry import MODELS
 
 
@@ -43,7 +43,7 @@ class LamConv(nn.Conv2d):
 
 
 @MODELS.register_module()
-class MixBlock(BaseModule):
+class MixBlock(BaseModule, Mixer):
     """Learns where each image of a pair shows (paper, 3.3, Eq. 7 and 8, Figure 3).
 
     Own and partner features, each with its lam channel, are projected by 1x1 convolutions; the row
@@ -70,6 +70,8 @@ class MixBlock(BaseModule):
     Raises:
         ValueError: If a field is outside its choices, or features do not have ``in_channels``.
     """
+
+    learns = True
 
     def __init__(
         self,
@@ -106,9 +108,13 @@ class MixBlock(BaseModule):
             self.partner_projection = LamConv(in_channels, width, 'similarity' in lam_in)
         self.content_projection = LamConv(in_channels, 1, 'content' in lam_in)
 
-    def draw(self, num: int, generator: torch.Generator) -> Pair:
-        """Draw a pair for ``num`` images on the generator's device."""
-        return self.sampler.draw(num, generator)
+    def attach(self, encoder: Any) -> None:
+        """Check that the encoder has the feature stage."""
+        encoder.stage(self.feature_stage)
+
+    def look(self, encoder: Any, images: Tensor, target: Tensor) -> Tensor:
+        """Return the encoder's feature map z (N, C, h, w) of clean images, without gradient."""
+        return encoder.features(images, self.feature_stage)
 
     def forward(self, features: Tensor, pair: Pair, size: tuple[int, int]) -> Tensor:
         """Paint the masks of a batch.
@@ -167,23 +173,24 @@ class MixBlock(BaseModule):
             mask = torch.where(torch.minimum(lam, 1 - lam) <= self.lam_margin, lam, mask)
         return mask
 
-    def mix(self, images: Tensor, features: Tensor, pair: Pair) -> tuple[Tensor, Tensor]:
-        """Mix a batch (paper, Eq. 2).
+    def mix(self, images: Tensor, draw: Pair, seen: Any = None) -> Mixed:
+        """Mix a batch by the mask painted for it (paper, Eq. 2).
 
         Args:
             images (Tensor): Images (N, 3, H, W).
-            features (Tensor): Their feature map (N, C, h, w).
-            pair (Pair): The drawn (lam, partner).
+            draw (Pair): The drawn (lam, partner).
+            seen (Tensor): Feature map z of the images, (N, C, h, w), from :meth:`look`.
 
         Returns:
-            tuple[Tensor, Tensor]: Mixed images (N, 3, H, W) and masks (N, 1, H, W).
+            Mixed: Mixed images (N, 3, H, W), the pair as drawn, masks (N, 1, H, W).
         """
-        mask = self(features, pair, (images.shape[-2], images.shape[-1]))
-        return blend(images, pair.partner, mask), mask
+        mask = self(seen, draw, (images.shape[-2], images.shape[-1]))
+        return Mixed(blend(images, draw.partner, mask), draw, mask)
 
-    def mask_losses(self, mask: Tensor, pair: Pair) -> dict[str, Tensor]:
+    def mask_losses(self, mixed: Mixed) -> dict[str, Tensor]:
         """Return ``loss_mask`` where configured: a mask's mean further from lam than the margin."""
-        if self.mask_loss is None:
+        mask, pair = mixed.mask, mixed.pair
+        if self.mask_loss is None or mask is None:
             return {}
         distance = (mask.mean((1, 2, 3)) - pair.lam.to(mask.dtype)).abs()  # (N,)
         excess = (distance - self.mask_loss['margin']).relu().mean()

@@ -1,0 +1,15 @@
+"""Puzzle Mix (Kim et al., 2020, arXiv 2009.06962) with the values of its authors for CIFAR-100.
+
+The network's own saliency places the pieces, so the momentum classifier trains it, without Momentum
+and Onehot. A config has to set `std`, the data preprocessor's.
+"""
+
+model = dict(
+    type='automix_mm.MomentumClassifier',
+    neck=dict(type='GlobalAveragePooling'),
+    head=dict(type='automix_mm.MixupHead'),
+    mixer=dict(type='automix_mm.PuzzleMix', alpha=1.0),
+    onehot=False,
+    momentum=None,
+    report='mix_q',
+)

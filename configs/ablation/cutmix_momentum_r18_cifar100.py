@@ -1,0 +1,22 @@
+"""CutMix with Momentum, ResNet-18 on CIFAR-100.
+
+Paper: arXiv 2103.13027 v1, Table 9, row +Momentum, column CutMix; alpha 1, lr_min 0 (4.4.1).
+Command: python tools/train.py configs/ablation/cutmix_momentum_r18_cifar100.py
+Expected: 79.54 % top-1 (the paper; mean of three runs, each the median of its last 10 epochs).
+Not in the paper: prob 0.5, half of the batches, as the original trains on CIFAR.
+Cost: not measured.
+"""
+
+_base_ = [
+    '../_base_/datasets/cifar100_data.py',
+    '../_base_/models/ablation_cutmix.py',
+    '../_base_/schedules/cifar_800e.py',
+    '../_base_/default_runtime_automix.py',
+]
+
+model = dict(
+    backbone=dict(type='ResNet_CIFAR', depth=18, num_stages=4, out_indices=(3,), style='pytorch'),
+    head=dict(num_classes=100, in_channels=512),
+    onehot=False,
+    report='mix_k',
+)

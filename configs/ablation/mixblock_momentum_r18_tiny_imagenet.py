@@ -1,0 +1,23 @@
+"""Mix block with Momentum, ResNet-18 on Tiny-ImageNet.
+
+Paper: arXiv 2103.13027 v1, Table A1, row +Momentum, column Tiny ImageNet; alpha 1, lr_min 0 (A.1).
+Command: python tools/train.py configs/ablation/mixblock_momentum_r18_tiny_imagenet.py
+Expected: 65.25 % top-1 (the paper; mean of three runs, each the median of its last 10 epochs).
+Cost: not measured.
+"""
+
+_base_ = [
+    '../_base_/datasets/tiny_imagenet_data.py',
+    '../_base_/models/ablation_mixblock.py',
+    '../_base_/schedules/tiny_imagenet_400e.py',
+    '../_base_/default_runtime_automix.py',
+]
+
+model = dict(
+    backbone=dict(type='ResNet_CIFAR', depth=18, num_stages=4, out_indices=(3,), style='pytorch'),
+    head=dict(num_classes=200, in_channels=512),
+    mixer=dict(in_channels=256),
+    onehot=False,
+    report='mix_k',
+)
+optim_wrapper = _base_.mixer_lr

@@ -1,0 +1,20 @@
+"""FMix, ResNet-18 on ImageNet-1k.
+
+Paper: arXiv 2103.13027 v1, Table 5, row FMix, column ResNet-18; alpha 1, lr_min 0 (4.1.2).
+Command: tools/dist_train.sh configs/fmix/fmix_r18_imagenet.py 8
+Expected: 70.30 % top-1 (the paper; mean of three runs, each the median of its last 10 epochs).
+Not in the paper: decay power 3, as the original.
+Cost: not measured.
+"""
+
+_base_ = [
+    '../_base_/datasets/imagenet_data.py',
+    '../_base_/models/fmix.py',
+    '../_base_/schedules/imagenet_300e.py',
+    '../_base_/default_runtime_automix.py',
+]
+
+model = dict(
+    backbone=dict(type='ResNet', depth=18, num_stages=4, out_indices=(3,), style='pytorch'),
+    head=dict(num_classes=1000, in_channels=512),
+)

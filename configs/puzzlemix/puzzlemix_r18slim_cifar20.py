@@ -1,0 +1,30 @@
+"""PuzzleMix, slim ResNet-18 on the first 20 classes of CIFAR-100: a short proof on real images.
+
+Paper: no cell; 1,600 steps of a network with a quarter of ResNet-18's channels. alpha 0.2 is that
+    of CIFAR-100.
+Command: python tools/train.py configs/puzzlemix/puzzlemix_r18slim_cifar20.py
+Expected: see docs/results.md (measured with this config).
+Cost: see docs/results.md.
+"""
+
+_base_ = [
+    '../_base_/datasets/cifar20_data.py',
+    '../_base_/models/puzzlemix.py',
+    '../_base_/schedules/cifar20_8e.py',
+    '../_base_/default_runtime_automix.py',
+]
+
+model = dict(
+    backbone=dict(
+        type='ResNet_CIFAR',
+        depth=18,
+        stem_channels=16,
+        base_channels=16,
+        num_stages=4,
+        out_indices=(3,),
+        style='pytorch',
+    ),
+    head=dict(num_classes=20, in_channels=128),
+    mixer=dict(alpha=0.2, std=_base_.data_preprocessor.std),
+)
+default_hooks = dict(logger=dict(interval=50))

@@ -321,6 +321,25 @@ def test_a_step_inside_a_step_is_one_update_at_the_end():
     assert model.k.updates.value() == 2
 
 
+class Failing(torch.optim.SGD):
+    """Raises in its step, as an optimizer that finds no memory does."""
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        raise RuntimeError('no step')
+
+
+def test_k_follows_another_optimizer_after_one_has_failed():
+    model = classifier(momentum=dict(momentum=1.0, end=1.0))
+    with pytest.raises(RuntimeError, match='no step'):
+        step(model, Failing(model.parameters(), 0.05), *batch())
+    assert model.k.updates.value() == 0
+    step(model, sgd(model), *batch(seed=1))
+    assert model.k.updates.value() == 1
+    for own, other in zip(model.k.parameters(), model.q.parameters(), strict=True):
+        torch.testing.assert_close(own, other)
+
+
 # --------------------------------------------------------------- classifiers in a process
 
 

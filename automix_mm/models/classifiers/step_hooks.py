@@ -9,9 +9,17 @@ from torch.optim.optimizer import (
     register_optimizer_step_pre_hook,
 )
 
+from automix_mm.models.counter import Counter
+
 
 class FollowsSteps(Protocol):
-    """What wants to be called: a model that knows the optimizers of its weights."""
+    """What wants to be called: a model that knows the optimizers of its weights.
+
+    Attributes:
+        iterations: Training iterations so far.
+    """
+
+    iterations: Counter
 
     def is_trained_by(self, optimizer: Optimizer) -> bool:
         """Tell whether the optimizer holds weights of this model."""
@@ -32,17 +40,21 @@ def call_after_steps(model: FollowsSteps) -> None:
         model (FollowsSteps): The model to call.
     """
     reference = weakref.ref(model)
-    outermost: list[int] = []  # id of the optimizer whose step is under way
+    under_way: dict[int, int] = {}  # id of the outermost optimizer: iteration of its step
 
     def before(optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         alive = reference()
-        if alive is not None and not outermost and alive.is_trained_by(optimizer):
-            outermost.append(id(optimizer))
+        if alive is None or not alive.is_trained_by(optimizer):
+            return
+        # A step of an earlier iteration that is still under way has raised.
+        if alive.iterations.value() not in under_way.values():
+            under_way.clear()
+        if not under_way:
+            under_way[id(optimizer)] = alive.iterations.value()
 
     def after(optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         alive = reference()
-        if alive is not None and outermost == [id(optimizer)]:
-            outermost.clear()
+        if alive is not None and under_way.pop(id(optimizer), None) is not None:
             alive.after_step(optimizer)
 
     for handle in (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from automix_mm.mixing import Pair
 from automix_mm.models.classifiers import MomentumClassifier
+from automix_mm.models.mix_blocks import MixBlock
 
 from .style import TEXT_COLOR, new_figure, save_figure
 
@@ -106,12 +108,13 @@ def paint_samples(
     classifier.eval()
     images = torch.cat([own, partner])  # (2R, C, H, W)
     inputs = classifier.data_preprocessor(dict(inputs=list(images)))['inputs']
-    features = classifier.k.features(inputs, classifier.mixer.feature_stage)
+    judge = classifier.encoders.get('k', classifier.q)
+    block = cast(MixBlock, classifier.mixer)
+    features = judge.features(inputs, block.feature_stage)
     index = torch.arange(len(images), device=inputs.device).roll(len(own))
     size = (inputs.shape[-2], inputs.shape[-1])
     masks = [
-        classifier.mixer(features, Pair(inputs.new_full((len(images),), lam), index), size)
-        for lam in lams
+        block(features, Pair(inputs.new_full((len(images),), lam), index), size) for lam in lams
     ]
     classifier.train(was_training)
     return MixedSamples(

@@ -39,10 +39,10 @@ class MomentumClassifier(ReportingClassifier):
         backbone (dict): Config of any backbone of the host.
         head (dict): Config of a head, usually ``automix_mm.MixupHead``.
         mixer (dict): Config of any mixer of this package, such as ``automix_mm.MixBlock``.
+        momentum (dict | None): Fields of :class:`MomentumEncoder`: momentum, end, buffers, ...
+            None is without Momentum.
         neck (dict, optional): Config of a neck, usually ``GlobalAveragePooling``.
         onehot (bool): Train q on clean images too (the paper's Onehot).
-        momentum (dict, optional): Fields of :class:`MomentumEncoder`: momentum, end, buffers, ...
-            None is without Momentum.
         report (str, optional): Head behind ``accuracy/top1`` and every prediction: 'mix_k' (the
             default) or 'onehot_k', without Momentum 'mix_q' (the default) or 'onehot_q'.
         train_cfg (dict, optional): ``branchwise`` (free each branch's graph before the next,
@@ -64,9 +64,9 @@ class MomentumClassifier(ReportingClassifier):
         backbone: dict,
         head: dict,
         mixer: dict,
+        momentum: dict | None,
         neck: dict | None = None,
         onehot: bool = True,
-        momentum: dict | None = None,
         report: str | None = None,
         train_cfg: dict | None = None,
         data_preprocessor: dict | None = None,

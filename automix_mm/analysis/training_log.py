@@ -1,0 +1,98 @@
+"""What a training has logged: accuracy after every epoch, seconds per iteration."""
+
+import json
+import statistics
+from pathlib import Path
+from typing import NamedTuple
+
+#: Epochs at the end of a run whose median top-1 is the run's result (paper, 4.1).
+LAST_EPOCHS = 10
+
+
+class TrainingLog(NamedTuple):
+    """The log of one training, over all its starts.
+
+    Attributes:
+        name: Name of the work directory.
+        top1: Top-1 accuracy of the reported head in percent, by validation step.
+        heads: The same for every head of a momentum classifier, by head.
+        seconds: Seconds per training iteration, one value for each logged interval.
+    """
+
+    name: str
+    top1: dict[int, float]
+    heads: dict[str, dict[int, float]]
+    seconds: list[float]
+
+    def result(self) -> float:
+        """Return the median top-1 of the last ten validations (paper, 4.1), in percent.
+
+        Raises:
+            ValueError: If there are fewer than ten.
+        """
+        return last_median(self.top1, self.name)
+
+    def seconds_per_iteration(self) -> float:
+        """Return the median over the logged intervals, without the first one, a warm-up."""
+        return statistics.median(self.seconds[1:] or self.seconds)
+
+
+def last_median(by_step: dict[int, float], name: str) -> float:
+    """Return the median of the values of the last ten steps.
+
+    Args:
+        by_step (dict[int, float]): Values by validation step.
+        name (str): Whose they are, for the message.
+
+    Raises:
+        ValueError: If there are fewer than ten.
+    """
+    if len(by_step) < LAST_EPOCHS:
+        raise ValueError(
+            f'{name}: the median of the last {LAST_EPOCHS} validations needs as many, got '
+            f'{len(by_step)}: train longer or validate more often (val_interval)'
+        )
+    return statistics.median(by_step[step] for step in sorted(by_step)[-LAST_EPOCHS:])
+
+
+def read_log(work_dir: str | Path) -> TrainingLog:
+    """Read the logs that the host's LocalVisBackend wrote, oldest start first.
+
+    A resumed training has one log for each start; later values of a step replace earlier ones.
+
+    Args:
+        work_dir (str | Path): Work directory of a training.
+
+    Raises:
+        FileNotFoundError: If there is no log.
+        ValueError: If there is no validation in it, or a line is no JSON object.
+    """
+    work_dir = Path(work_dir)
+    files = sorted(work_dir.glob('*/vis_data/scalars.json'))
+    if not files:
+        raise FileNotFoundError(
+            f'expected the log of a training at {work_dir}/*/vis_data/scalars.json, found none: '
+            'give the work_dir of tools/train.py'
+        )
+    log = TrainingLog(work_dir.name, {}, {}, [])
+    for file in files:
+        for number, line in enumerate(file.read_text().splitlines(), 1):
+            try:
+                _take(json.loads(line), log)
+            except (json.JSONDecodeError, AttributeError) as error:
+                raise ValueError(f'{file}, line {number}: expected a JSON object') from error
+    if not log.top1:
+        raise ValueError(f'{work_dir}: no accuracy/top1 in the log yet, nothing was validated')
+    return log
+
+
+def _take(line: dict[str, float], log: TrainingLog) -> None:
+    """Add one line of a log: a validation, or an interval of the training."""
+    if 'loss' in line and 'time' in line:
+        log.seconds.append(line['time'])
+    for key, value in line.items():
+        name = key.removeprefix('accuracy/top1')
+        if name == key:
+            continue
+        by_step = log.heads.setdefault(name.lstrip('_'), {}) if name else log.top1
+        by_step[int(line['step'])] = value

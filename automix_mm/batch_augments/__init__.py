@@ -1,6 +1,9 @@
 """Mixers that need only pixels, for any classifier of the host and for the momentum classifier."""
 
 from .batch_augment import BatchAugment
+from .cutmix import CutMix
+from .fmix import FMix
 from .mixup import Mixup
+from .resizemix import ResizeMix
 
-__all__ = ['BatchAugment', 'Mixup']
+__all__ = ['BatchAugment', 'CutMix', 'FMix', 'Mixup', 'ResizeMix']

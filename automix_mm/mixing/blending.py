@@ -9,7 +9,8 @@ from .pairs import Pair
 def blend(images: Tensor, partner: Tensor, mask: Tensor) -> Tensor:
     """Mix each image with its partner (paper, Eq. 2): mask * own + (1 - mask) * partner.
 
-    Written so that only the difference of the two images is kept for the mask's gradient.
+    Without a gradient of the mask, the gathered partners are overwritten in place: one copy and one
+    pass. With it, only the difference of the two images is kept for the backward pass.
 
     Args:
         images (Tensor): Images (N, C, H, W); left untouched.
@@ -20,8 +21,19 @@ def blend(images: Tensor, partner: Tensor, mask: Tensor) -> Tensor:
     Returns:
         Tensor: Mixed images (N, C, H, W) in the images' dtype.
     """
-    other = images[partner]
-    return torch.addcmul(other, mask.to(images.dtype), images - other)
+    other, mask = take(images, partner), mask.to(images.dtype)
+    if mask.requires_grad:
+        return torch.addcmul(other, mask, images - other)
+    return other.lerp_(images, mask)
+
+
+def take(images: Tensor, index: Tensor) -> Tensor:
+    """Return ``images[index]`` for a batch and a long (N,), as a copy in the same memory format."""
+    # index_select copies whole slices, where indexing goes element by element; it returns the
+    # dimensions in the order that it is given.
+    if images.dim() == 4 and images.is_contiguous(memory_format=torch.channels_last):
+        return images.permute(0, 2, 3, 1).index_select(0, index).permute(0, 3, 1, 2)
+    return images.index_select(0, index)
 
 
 def mix_targets(labels: Tensor, pair: Pair, num_classes: int) -> Tensor:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from .blending import take
 from .pairs import Pair
 
 
@@ -27,7 +28,8 @@ def clipped_box(
     """Return boxes around centres, clipped at the borders of the image.
 
     A box reaches half its side, rounded down, to either side of its centre, so an odd side loses
-    a pixel (Yun et al., 2019, arXiv 1905.04899, as published by its authors).
+    a pixel (Yun et al., 2019, arXiv 1905.04899, as published by its authors). A side as long as
+    the image, which only lam 0 asks for, covers it wherever the centre is.
 
     Args:
         center_y (Tensor): Row of the centre in [0, H), long, 0-dim or (N,).
@@ -39,7 +41,8 @@ def clipped_box(
     Returns:
         Tensor: (top, left, bottom, right), long (4,) or (N, 4), half-open.
     """
-    half_y, half_x = height // 2, width // 2
+    half_y = height // 2 + height // size[0] * size[0]
+    half_x = width // 2 + width // size[1] * size[1]
     top, bottom = (center_y - half_y).clamp(min=0), (center_y + half_y).clamp(max=size[0])
     left, right = (center_x - half_x).clamp(min=0), (center_x + half_x).clamp(max=size[1])
     return torch.stack([top, left, bottom, right], dim=-1)
@@ -77,11 +80,11 @@ def paste(images: Tensor, partner: Tensor, box: Tensor) -> Tensor:
     top, left, bottom, right = box.tolist()
     mixed = images.clone()
     patch = images[:, :, top:bottom, left:right]
-    mixed[:, :, top:bottom, left:right] = patch.index_select(0, partner)
+    mixed[:, :, top:bottom, left:right] = patch.index_select(0, partner)  # (N, C, h, w)
     return mixed
 
 
 def paste_masked(images: Tensor, partner: Tensor, box: Tensor) -> Tensor:
     """Do what :func:`paste` does without reading the box, for which a device would have to stop."""
     inside = in_box(box, (images.shape[-2], images.shape[-1]))
-    return torch.where(inside, images[partner], images)
+    return torch.where(inside, take(images, partner), images)

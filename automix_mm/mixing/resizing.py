@@ -1,0 +1,106 @@
+"""Pasting of a whole partner, shrunk into a box."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .blending import take
+from .boxes import in_box
+
+#: How a partner may be shrunk.
+INTERPOLATIONS = ('nearest', 'bilinear')
+
+
+def paste_shrunk(images: Tensor, partner: Tensor, box: Tensor, interpolation: str) -> Tensor:
+    """Return the images with the whole partner shrunk into the box.
+
+    Args:
+        images (Tensor): Images (N, C, H, W); left untouched.
+        partner (Tensor): Index of each sample's second image, long (N,).
+        box (Tensor): (top, left, bottom, right), long (4,) or (N, 4), on the images' device; an
+            empty box leaves its image alone.
+        interpolation (str): 'nearest' or 'bilinear'.
+
+    Returns:
+        Tensor: Mixed images (N, C, H, W).
+    """
+    if box.device.type != 'cpu':
+        return paste_shrunk_masked(images, partner, box, interpolation)
+    extent = (box[..., 2:] - box[..., :2]).reshape(-1, 2)  # (N or 1, 2)
+    height, width = extent[0].tolist()
+    if not bool((extent == extent[0]).all()):
+        return paste_shrunk_masked(images, partner, box, interpolation)
+    mixed = images.clone()
+    if height and width:
+        patches = shrink(images, (height, width), interpolation).index_select(0, partner)
+        _put(mixed, patches, box.reshape(-1, 4)[:, :2])
+    return mixed
+
+
+def _put(images: Tensor, patches: Tensor, corner: Tensor) -> None:
+    """Write patches (N, C, h, w) into dense images; the corners (top, left) are long (N or 1, 2).
+
+    One scatter for the batch: a hundred small copies would cost more than everything else.
+    """
+    strides = images.stride()
+    axes = zip(patches.shape[1:], strides[1:], strict=True)
+    channel, row, column = (torch.arange(length) * stride for length, stride in axes)
+    inside = channel.view(-1, 1, 1) + row.view(-1, 1) + column  # (C, h, w)
+    start = torch.arange(len(images)) * strides[0]  # (N,)
+    start = start + corner[:, 0] * strides[2] + corner[:, 1] * strides[3]
+    index = start.unsqueeze(1) + inside.view(1, -1)  # (N, C * h * w)
+    images.as_strided((images.numel(),), (1,)).scatter_(0, index.view(-1), patches.reshape(-1))
+
+
+def shrink(images: Tensor, size: tuple[int, int], interpolation: str) -> Tensor:
+    """Shrink images (N, C, H, W) to ``size`` (h, w); the nearest row i is the own i * H // h."""
+    if interpolation != 'nearest':
+        return F.interpolate(images, size, mode=interpolation, align_corners=False)
+    num, channels, height, width = images.shape
+    rows, columns = (
+        torch.arange(short, device=images.device) * full // short
+        for short, full in zip(size, (height, width), strict=True)
+    )
+    # Whole rows, then columns of a matrix: several times faster than interpolate on a CPU.
+    images = images.index_select(2, rows).reshape(-1, width)  # (N * C * h, W)
+    return images.index_select(1, columns).view(num, channels, *size)
+
+
+def paste_shrunk_masked(images: Tensor, partner: Tensor, box: Tensor, interpolation: str) -> Tensor:
+    """Do what :func:`paste_shrunk` does without reading the box.
+
+    The size of the box is unknown to the host then, so every pixel of the image looks up the
+    pixel of the partner that would be there.
+    """
+    other = take(images, partner)
+    size = (images.shape[-2], images.shape[-1])
+    top, left, bottom, right = box.reshape(-1, 4, 1).unbind(1)  # (N or 1, 1) each
+    y, x = (torch.arange(length, device=box.device) for length in size)
+    look_up = _nearest if interpolation == 'nearest' else _bilinear
+    shrunk = look_up(other, (y - top, x - left), (bottom - top, right - left))
+    return torch.where(in_box(box, size), shrunk, images)
+
+
+def _nearest(images: Tensor, position: tuple[Tensor, ...], extent: tuple[Tensor, ...]) -> Tensor:
+    rows, columns = (
+        where.clamp(min=0).minimum((short - 1).clamp(min=0)) * full // short.clamp(min=1)
+        for where, short, full in zip(position, extent, images.shape[2:], strict=True)
+    )  # (N or 1, H), (N or 1, W)
+    source = rows.unsqueeze(2) * images.shape[3] + columns.unsqueeze(1)  # (N or 1, H, W)
+    source = source.flatten(1).unsqueeze(1).expand(*images.shape[:2], -1)
+    return images.flatten(2).gather(2, source).view(images.shape)
+
+
+def _bilinear(images: Tensor, position: tuple[Tensor, ...], extent: tuple[Tensor, ...]) -> Tensor:
+    # In grid_sample's coordinates the borders of the image are -1 and 1.
+    y, x = (
+        (2 * where + 1) / short.clamp(min=1) - 1
+        for where, short in zip(position, extent, strict=True)
+    )  # (N or 1, H), (N or 1, W)
+    axes = torch.broadcast_tensors(x.unsqueeze(1), y.unsqueeze(2))  # (N or 1, H, W) each
+    grid = torch.stack(axes, dim=-1).expand(len(images), -1, -1, -1)
+    wide = torch.promote_types(images.dtype, torch.float32)
+    sampled = F.grid_sample(
+        images.to(wide), grid.to(wide), 'bilinear', 'border', align_corners=False
+    )
+    return sampled.to(images.dtype)

@@ -10,6 +10,9 @@ from .boxes import in_box
 #: How a partner may be shrunk.
 INTERPOLATIONS = ('nearest', 'bilinear')
 
+#: Up to as many numbers per patch, one scatter for the batch is faster than a copy per sample.
+_SCATTERED = 8192
+
 
 def paste_shrunk(images: Tensor, partner: Tensor, box: Tensor, interpolation: str) -> Tensor:
     """Return the images with the whole partner shrunk into the box.
@@ -26,28 +29,35 @@ def paste_shrunk(images: Tensor, partner: Tensor, box: Tensor, interpolation: st
     """
     if box.device.type != 'cpu':
         return paste_shrunk_masked(images, partner, box, interpolation)
-    extent = (box[..., 2:] - box[..., :2]).reshape(-1, 2)  # (N or 1, 2)
-    height, width = extent[0].tolist()
-    if not bool((extent == extent[0]).all()):
+    corners = box.reshape(-1, 4)
+    top, left, bottom, right = corners.unbind(1)
+    height, width = bottom - top, right - left
+    if bool((height != height[0]).any()) or bool((width != width[0]).any()):
         return paste_shrunk_masked(images, partner, box, interpolation)
     mixed = images.clone()
-    if height and width:
-        patches = shrink(images, (height, width), interpolation).index_select(0, partner)
-        _put(mixed, patches, box.reshape(-1, 4)[:, :2])
+    if height[0] and width[0]:
+        patches = shrink(images, (int(height[0]), int(width[0])), interpolation)
+        _put(mixed, patches.index_select(0, partner), top, left)
     return mixed
 
 
-def _put(images: Tensor, patches: Tensor, corner: Tensor) -> None:
-    """Write patches (N, C, h, w) into dense images; the corners (top, left) are long (N or 1, 2).
-
-    One scatter for the batch: a hundred small copies would cost more than everything else.
-    """
+def _put(images: Tensor, patches: Tensor, top: Tensor, left: Tensor) -> None:
+    """Write patches (N, C, h, w) into dense images; their places are long (N,), or (1,) for all."""
+    height, width = patches.shape[2:]
+    if patches[0].numel() > _SCATTERED:
+        top, left = top.expand(len(images)), left.expand(len(images))
+        corners = torch.stack([top, left], dim=1).tolist()
+        views = [
+            image[:, y : y + height, x : x + width]
+            for image, (y, x) in zip(images.unbind(), corners, strict=True)
+        ]
+        torch._foreach_copy_(views, patches.unbind())
+        return
     strides = images.stride()
     axes = zip(patches.shape[1:], strides[1:], strict=True)
     channel, row, column = (torch.arange(length) * stride for length, stride in axes)
     inside = channel.view(-1, 1, 1) + row.view(-1, 1) + column  # (C, h, w)
-    start = torch.arange(len(images)) * strides[0]  # (N,)
-    start = start + corner[:, 0] * strides[2] + corner[:, 1] * strides[3]
+    start = torch.arange(len(images)) * strides[0] + top * strides[2] + left * strides[3]  # (N,)
     index = start.unsqueeze(1) + inside.view(1, -1)  # (N, C * h * w)
     images.as_strided((images.numel(),), (1,)).scatter_(0, index.view(-1), patches.reshape(-1))
 

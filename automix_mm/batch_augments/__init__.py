@@ -5,5 +5,6 @@ from .cutmix import CutMix
 from .fmix import FMix
 from .mixup import Mixup
 from .resizemix import ResizeMix
+from .saliencymix import SaliencyMix
 
-__all__ = ['BatchAugment', 'CutMix', 'FMix', 'Mixup', 'ResizeMix']
+__all__ = ['BatchAugment', 'CutMix', 'FMix', 'Mixup', 'ResizeMix', 'SaliencyMix']

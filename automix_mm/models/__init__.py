@@ -6,7 +6,7 @@ from .encoders import Encoder, MomentumEncoder
 from .heads import MixupHead
 from .losses import SoftmaxBCELoss
 from .mix_blocks import MixBlock
-from .mixers import ManifoldMix
+from .mixers import ManifoldMix, PuzzleMix
 
 __all__ = [
     'Encoder',
@@ -15,6 +15,7 @@ __all__ = [
     'MixupHead',
     'MomentumClassifier',
     'MomentumEncoder',
+    'PuzzleMix',
     'ResNeXt_CIFAR',
     'SoftmaxBCELoss',
 ]

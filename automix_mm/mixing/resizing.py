@@ -88,7 +88,8 @@ def paste_shrunk_masked(images: Tensor, partner: Tensor, box: Tensor, interpolat
     y, x = (torch.arange(length, device=box.device) for length in size)
     look_up = _nearest if interpolation == 'nearest' else _bilinear
     shrunk = look_up(other, (y - top, x - left), (bottom - top, right - left))
-    return torch.where(in_box(box, size), shrunk, images)
+    # The first image decides the memory format of the result.
+    return torch.where(in_box(box, size).logical_not(), images, shrunk)
 
 
 def _nearest(images: Tensor, position: tuple[Tensor, ...], extent: tuple[Tensor, ...]) -> Tensor:

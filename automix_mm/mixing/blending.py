@@ -54,7 +54,12 @@ def mix_targets(labels: Tensor, pair: Pair, num_classes: int) -> Tensor:
 
 
 def mix_scores(score: Tensor, pair: Pair) -> Tensor:
-    """Mix target distributions (N, K): lam on the own one, 1 - lam on the partner's."""
+    """Mix target distributions (N, K): lam on the own one, 1 - lam on the partner's.
+
+    The host gives its batch augments one-hot rows of integers; those become float32.
+    """
+    if not score.is_floating_point():
+        score = score.float()
     lam = pair.lam_as(score)
     return lam * score + (1 - lam) * score[pair.partner]
 

@@ -60,7 +60,8 @@ class ManifoldMix(Mixer):
         prob (float): Share of the batches that are mixed, in [0, 1].
 
     Raises:
-        ValueError: If a field is outside its range or ``layers`` is empty.
+        ValueError: If a field is outside its range, ``layers`` is empty, or a layer is not in the
+            backbone or inside a checkpointed block of it.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class ManifoldMix(Mixer):
         for layer in self.layers:
             if layer != INPUT:
                 module = encoder.stage(layer)
+                _refuse_inside_checkpoint(encoder.backbone, module, layer)
                 self._hooks[layer] = _MixOutput()
                 module.register_forward_hook(self._hooks[layer])
 
@@ -113,7 +115,19 @@ class ManifoldMix(Mixer):
         if hook.calls != 1:
             raise RuntimeError(
                 f'ManifoldMix expected layer {mixed.stage!r} to run once in a forward pass, got '
-                f'{hook.calls} times: name another module in layers (activation checkpointing and '
-                'networks compiled before the classifier was built do not work)'
+                f'{hook.calls} times: name another module in layers (networks compiled before the classifier was built '
+                'do not work)'
             )
         return loss
+
+
+def _refuse_inside_checkpoint(backbone: nn.Module, module: nn.Module, layer: int | str) -> None:
+    """Raise where a layer would be run again in the backward pass, when it no longer mixes."""
+    for outer in backbone.modules():
+        if outer is backbone or outer is module or not getattr(outer, 'with_cp', False):
+            continue
+        if any(inner is module for inner in outer.modules()):
+            raise ValueError(
+                f'layer {layer!r} lies inside a {type(outer).__name__} that checkpoints its '
+                'activations: name a whole stage or block, or set with_cp=False'
+            )

@@ -115,8 +115,8 @@ class ManifoldMix(Mixer):
         if hook.calls != 1:
             raise RuntimeError(
                 f'ManifoldMix expected layer {mixed.stage!r} to run once in a forward pass, got '
-                f'{hook.calls} times: name another module in layers (networks compiled before the classifier was built '
-                'do not work)'
+                f'{hook.calls} times: name another module in layers (networks compiled before the '
+                'classifier was built do not work)'
             )
         return loss
 

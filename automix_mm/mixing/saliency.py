@@ -95,7 +95,7 @@ def _windows(height: int, width: int, device: torch.device) -> _Windows:
         # grey - (sum - grey) / (area - 1), as many times as this surround counts.
         times = cut.count((reach_y, reach_x))
         own.append(times * (1 + share))
-        around.append(times * share)
+        around.append(-times * share)
     bottom, top = torch.cat(bounds, 1).to(device)
     return _Windows(
         tuple(reach for _, reach in reaches),
@@ -116,9 +116,13 @@ def _saliency(grey: Tensor) -> Tensor:
     """Return the saliency (N, H, W) of smoothed grey values (N, H, W)."""
     windows = _windows(grey.shape[1], grey.shape[2], grey.device)
     sums = _window_sums(grey, windows)  # (N, S, H, W)
-    contrast = sums.mul_(windows.around).neg_().addcmul_(grey.unsqueeze(1), windows.own)
-    on, off = contrast.clamp(min=0).sum(1), contrast.clamp_(max=0).sum(1).neg_()
-    return _to_one(on).add_(_to_one(off))
+    contrast = sums.mul_(windows.around).addcmul_(grey.unsqueeze(1), windows.own)
+    on = contrast.clamp(min=0).sum(1)
+    off = contrast.clamp_(max=0).sum(1)
+    # Without contrast nothing is divided by zero.
+    tiny = torch.finfo(grey.dtype).tiny
+    on.div_(on.amax((1, 2), keepdim=True).clamp_(min=tiny))
+    return on.add_(off.div_(off.amin((1, 2), keepdim=True).clamp_(max=-tiny)))
 
 
 def _window_sums(grey: Tensor, windows: _Windows) -> Tensor:
@@ -132,9 +136,10 @@ def _window_sums(grey: Tensor, windows: _Windows) -> Tensor:
     for index, reach in enumerate(windows.reaches):
         strip, out = strips[:, index], sums[:, index]
         # Ranges of columns are copied far faster than single ones are looked up.
-        out[..., : width - reach] = strip[..., reach + 1 :]
         out[..., width - reach :] = strip[..., width:]
-        out[..., reach - 1 :] -= strip[..., : width - reach + 1]
+        if reach < width:
+            out[..., : width - reach] = strip[..., reach + 1 :]
+            out[..., reach - 1 :] -= strip[..., : width - reach + 1]
     return sums
 
 
@@ -167,9 +172,3 @@ def _mirrored(length: int, device: torch.device) -> Tensor:
     period = max(2 * (length - 1), 1)
     index = torch.arange(-2, length + 2) % period
     return torch.minimum(index, period - index).clamp(max=length - 1).to(device)
-
-
-def _to_one(values: Tensor) -> Tensor:
-    """Divide each map (N, H, W) by its largest value, where that is above 0."""
-    largest = values.amax((1, 2), keepdim=True)
-    return values / torch.where(largest > 0, largest, 1.0)

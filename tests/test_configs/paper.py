@@ -60,6 +60,7 @@ TABLE_5 = {
     'puzzlemix': (1, 0, 71.44, 78.39),
     'automix': (2, 0, 71.85, 79.60),
 }
+TABLES: dict[int, dict[str, tuple]] = {1: TABLE_1, 2: TABLE_2, 3: TABLE_3, 5: TABLE_5}
 # MixUp, CutMix, MixBlock
 TABLE_9 = {
     'none': (79.12, 78.17, 78.45),
@@ -96,8 +97,7 @@ def main_cells() -> dict[str, tuple]:
             ('r18_imagenet', 5, 0),
             ('r50_imagenet', 5, 1),
         ):
-            rows = {1: TABLE_1, 2: TABLE_2, 3: TABLE_3, 5: TABLE_5}[table]
-            alpha, lr_min, *scores = rows[method]
+            alpha, lr_min, *scores = TABLES[table][method]
             cells[config_name(method, rest)] = (alpha, lr_min, scores[column], table)
     return cells
 

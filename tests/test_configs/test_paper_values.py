@@ -137,6 +137,28 @@ def test_probability_of_the_originals():
             assert fields.prob == (1 if path.stem.endswith('_imagenet') else 0.5), path.stem
 
 
+@pytest.mark.parametrize(
+    'path', [path for path in LEAVES if path.parent.name == 'puzzlemix'], ids=ids
+)
+def test_puzzlemix_knows_the_scale_of_its_images(path):
+    cfg = config(path)
+    assert list(cfg.model.mixer.std) == list(cfg.data_preprocessor.std)
+    energy = dict(cfg.model.mixer.energy)
+    assert energy == dict(n_labels=3, beta=1.2, gamma=0.5, eta=0.2, neigh_size=4)
+    t_size = -1 if path.stem.endswith('imagenet') else 4
+    assert dict(cfg.model.mixer.transport) == dict(t_eps=0.8, t_size=t_size)
+
+
+def test_loss_of_manifoldmix():
+    """The original's; on ImageNet, which it does not train on, cross entropy."""
+    for path in LEAVES:
+        if path.parent.name == 'manifoldmix':
+            loss = config(path).model.head.loss
+            imagenet = path.stem.endswith('imagenet')
+            name = 'CrossEntropyLoss' if imagenet else 'automix_mm.SoftmaxBCELoss'
+            assert dict(loss) == dict(type=name)
+
+
 def test_presets_differ_where_they_should():
     v1, paper, eccv = (
         Config.fromfile(CONFIGS / f'_base_/models/automix_{name}.py').model

@@ -59,3 +59,22 @@ def test_one_step(path):
         assert param.grad is not None and torch.isfinite(param.grad).all()
     if 'MixBlock' in str(mixing(cfg)):
         assert any(param.grad.abs().sum() > 0 for param in model.mixer.parameters())
+
+
+@pytest.mark.parametrize(
+    'path',
+    [path for path in R18 if mixing(config(path)) and 'mixer' not in config(path).model],
+    ids=ids,
+)
+def test_targets_are_mixed(path):
+    """What the host hands to a batch augment comes back with shares of two classes."""
+    cfg = config(path)
+    torch.manual_seed(0)
+    preprocessor = slim(cfg).data_preprocessor
+    shares = 0
+    for _ in range(16):  # some batches are left alone (prob)
+        samples = preprocessor(batch(cfg), training=True)['data_samples']
+        score = torch.stack([sample.gt_score for sample in samples])  # (4, K)
+        assert torch.allclose(score.sum(1), torch.ones(4))
+        shares += int(((score > 0.001) & (score < 0.999)).sum())
+    assert shares > 0

@@ -5,7 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from automix_mm.mixing import BoxDraw, Mixed, Pair, PairSampler, box_lam, clipped_box, paste
+from automix_mm.mixing import BoxDraw, Mixed, Pair, PairSampler, box_around, box_lam, paste
+from automix_mm.mixing.boxes import image_ends
 from automix_mm.registry import BATCH_AUGMENTS, MODELS
 
 from .batch_augment import BatchAugment
@@ -35,9 +36,10 @@ class CutMix(BatchAugment):
 
     def place(self, pair: Pair, size: tuple[int, int], generator: torch.Generator) -> BoxDraw:
         """Draw where the box is: one for a 0-dim lam, N for lam (N,); see :meth:`Mixer.place`."""
-        side = (1 - pair.lam.double()).sqrt()  # in double precision, as the authors truncate it
-        height, width = ((side * length).long() for length in size)
-        box = clipped_box(*draw_center(pair.lam.shape, size, generator), height, width, size)
+        # In double precision, as the authors truncate it to whole pixels.
+        side = (1 - pair.lam.double()).sqrt().unsqueeze(-1)
+        sides = (side * image_ends(size, pair.lam.device)).long()  # (2,) or (N, 2)
+        box = box_around(draw_center(pair.lam.shape, size, generator), sides, size)
         return BoxDraw(Pair(box_lam(box, size), pair.partner), box)
 
     def mix(self, images: Tensor, draw: BoxDraw, seen: Any = None) -> Mixed:
@@ -47,8 +49,8 @@ class CutMix(BatchAugment):
 
 def draw_center(
     shape: tuple[int, ...], size: tuple[int, int], generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
-    """Draw pixels of an image of ``size`` (H, W): rows and columns, long tensors of ``shape``."""
+) -> Tensor:
+    """Draw pixels of an image of ``size`` (H, W): rows and columns, long (*shape, 2)."""
     device = generator.device
-    y, x = (torch.randint(end, shape, generator=generator, device=device) for end in size)
-    return y, x
+    axes = [torch.randint(end, shape, generator=generator, device=device) for end in size]
+    return torch.stack(axes, dim=-1)

@@ -5,7 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from automix_mm.mixing import BoxDraw, Mixed, Pair, PairSampler, box_lam, clipped_box
+from automix_mm.mixing import BoxDraw, Mixed, Pair, PairSampler, box_around, box_lam
+from automix_mm.mixing.boxes import image_ends
 from automix_mm.mixing.resizing import INTERPOLATIONS, paste_shrunk
 from automix_mm.registry import BATCH_AUGMENTS, MODELS
 
@@ -98,35 +99,33 @@ class ResizeMix(BatchAugment):
 
     def place(self, pair: Pair, size: tuple[int, int], generator: torch.Generator) -> BoxDraw:
         """Draw where the shrunk partners lie; see :meth:`Mixer.place`."""
-        side = (1 - pair.lam.double()).sqrt()
+        ends = image_ends(size, pair.lam.device)
+        side = (1 - pair.lam.double()).sqrt().unsqueeze(-1)
         # A pixel at least, but none where there is nothing to mix.
-        shown = pair.lam < 1
-        height, width = ((side * length).long().clamp(min=1) * shown for length in size)
+        sides = (side * ends).long().clamp(min=1) * (side > 0)  # (2,) or (N, 2)
         if self.placing == 'clipped':
-            center = draw_center(pair.lam.shape, size, generator)
-            box = clipped_box(*center, height, width, size)
+            box = box_around(draw_center(pair.lam.shape, size, generator), sides, size)
             return BoxDraw(Pair(box_lam(box, size), pair.partner), box)
-        free = size[0] - height, size[1] - width
-        lam = 1 - (height * width).float() / (size[0] * size[1])
-        corner = self._corner(pair.partner.shape, (height, width), free, size, generator)
-        box = torch.stack([*corner, corner[0] + height, corner[1] + width], dim=-1)  # (N, 4)
+        corner = self._corner(pair.partner.shape, sides, ends - sides, size, generator)
+        box = torch.cat((corner, corner + sides), dim=-1)  # (N, 4)
+        lam = (size[0] * size[1] - sides.prod(-1)) / (size[0] * size[1])
         return BoxDraw(Pair(lam, pair.partner), box)
 
     def _corner(
         self,
         shape: tuple[int, ...],
-        extent: tuple[Tensor, Tensor],
-        free: tuple[Tensor, Tensor],
+        sides: Tensor,
+        free: Tensor,
         size: tuple[int, int],
         generator: torch.Generator,
-    ) -> list[Tensor]:
-        """Draw the top left corners: rows and columns, long (N,) each."""
+    ) -> Tensor:
+        """Draw the top left corners (N, 2), each at least 0 and at most ``free``."""
         if self.placing == 'shifted':
             center = draw_center(shape, size, generator)
-            moved = zip(center, extent, free, strict=True)
-            return [(at - length // 2).clamp(min=0).minimum(most) for at, length, most in moved]
-        places = torch.rand(2, *shape, generator=generator, device=generator.device).double()
-        return [(at * (most + 1)).long() for at, most in zip(places, free, strict=True)]
+            return (center - sides // 2).clamp(min=0).minimum(free)
+        # A float32 below 1 times an integer stays below the integer in double precision.
+        places = torch.rand((*shape, 2), generator=generator, device=generator.device)
+        return (places.double() * (free + 1)).long()
 
     def mix(self, images: Tensor, draw: BoxDraw, seen: Any = None) -> Mixed:
         """Paste the shrunk partners; see :meth:`Mixer.mix`."""

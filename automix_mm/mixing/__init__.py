@@ -2,7 +2,7 @@
 
 from .attention import attend, similarity
 from .blending import blend, mix_scores, mix_targets, one_hot
-from .boxes import BoxDraw, box_lam, clipped_box, in_box, paste, paste_masked
+from .boxes import BoxDraw, box_around, box_lam, clipped_box, in_box, paste, paste_masked
 from .mixer import Mixed, Mixer
 from .pairs import Pair, PairSampler, draw_int, stream_seed
 from .puzzle_energy import LabelCosts, PuzzleEnergy
@@ -21,6 +21,7 @@ __all__ = [
     'PuzzleTransport',
     'attend',
     'blend',
+    'box_around',
     'box_lam',
     'clipped_box',
     'draw_int',

@@ -1,5 +1,6 @@
 """Boxes: where a part of the partner is pasted over the own image."""
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -41,19 +42,29 @@ def clipped_box(
     Returns:
         Tensor: (top, left, bottom, right), long (4,) or (N, 4), half-open.
     """
-    half_y = height // 2 + height // size[0] * size[0]
-    half_x = width // 2 + width // size[1] * size[1]
-    top, bottom = (center_y - half_y).clamp(min=0), (center_y + half_y).clamp(max=size[0])
-    left, right = (center_x - half_x).clamp(min=0), (center_x + half_x).clamp(max=size[1])
-    return torch.stack([top, left, bottom, right], dim=-1)
+    center = torch.stack((center_y, center_x), dim=-1)
+    return box_around(center, torch.stack((height, width), dim=-1), size)
+
+
+def box_around(center: Tensor, sides: Tensor, size: tuple[int, int]) -> Tensor:
+    """Do what :func:`clipped_box` does; centre and sides are (row, column), long (..., 2)."""
+    # Both axes at once: at the size of CIFAR the number of operators is what a draw costs.
+    ends = image_ends(size, center.device)
+    half = torch.where(sides == ends, ends, sides // 2)
+    return torch.cat(((center - half).clamp(min=0), torch.minimum(center + half, ends)), dim=-1)
+
+
+@lru_cache(maxsize=64)
+def image_ends(size: tuple[int, int], device: torch.device) -> Tensor:
+    """Return (H, W), long (2,); kept, since a copy from the host would stop a device."""
+    return torch.tensor(size, device=device)
 
 
 def box_lam(box: Tensor, size: tuple[int, int]) -> Tensor:
     """Return the share of an image of ``size`` (H, W) outside its box, float32, 0-dim or (N,)."""
-    top, left, bottom, right = box.unbind(-1)
     total = size[0] * size[1]
-    # The integers are divided once, so a box over the whole image leaves exactly 0.
-    return (total - (bottom - top) * (right - left)).float() / total
+    # Integers are divided once, so a box over the whole image leaves exactly 0.
+    return (total - (box[..., 2:] - box[..., :2]).prod(-1)) / total
 
 
 def in_box(box: Tensor, size: tuple[int, int]) -> Tensor:

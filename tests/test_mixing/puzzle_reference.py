@@ -18,9 +18,7 @@ def block(values, num, r, c):
 
 def shares(saliency, num):
     """Share of each block in the saliency (H, W) of an image, (num, num)."""
-    pooled = np.array(
-        [[block(saliency, num, r, c).mean() for c in range(num)] for r in range(num)]
-    )
+    pooled = np.array([[block(saliency, num, r, c).mean() for c in range(num)] for r in range(num)])
     return pooled / pooled.sum()
 
 
@@ -94,9 +92,7 @@ def enumerate_labels(unary, down, right):
     rows, cols, count = unary.shape
     every = np.stack(np.unravel_index(np.arange(count ** (rows * cols)), (count,) * (rows * cols)))
     every = every.reshape(rows, cols, -1)  # (R, C, labelings)
-    total = sum(
-        unary[r, c, every[r, c]] for r, c in itertools.product(range(rows), range(cols))
-    )
+    total = sum(unary[r, c, every[r, c]] for r, c in itertools.product(range(rows), range(cols)))
     scale = (count - 1) ** 2
     total = total + (down[..., None] * (every[1:] - every[:-1]) ** 2).sum((0, 1)) / scale
     total = total + (right[..., None] * (every[:, 1:] - every[:, :-1]) ** 2).sum((0, 1)) / scale
@@ -174,24 +170,24 @@ def transport(saliency, shown, eps=0.8, rounds=None):
     """Block that each place shows, by matrices of all blocks by all places; None for nothing.
 
     Args:
-        saliency: Shares (num, num), float32.
-        shown: Where the image is seen, bool (num, num).
+        saliency: Shares (rows, cols), float32.
+        shown: Where the image is seen, bool (rows, cols).
     """
-    num = len(saliency)
-    at = [divmod(i, num) for i in range(num**2)]
+    total, side = saliency.size, max(saliency.shape)
+    at = [divmod(i, saliency.shape[1]) for i in range(total)]
     way = np.array([[(y - v) ** 2 + (x - u) ** 2 for v, u in at] for y, x in at], np.float32)
-    way = np.float32(eps) * (way / np.float32((num - 1) ** 2))
+    way = np.float32(eps) * (way / np.float32((side - 1) ** 2))
     cost = way - saliency.reshape(-1, 1) * shown.reshape(1, -1).astype(np.float32)
-    for _ in range(rounds or num):
+    for _ in range(rounds or side):
         wanted = cost.argmin(1)  # of each block
-        shows = [None] * num**2
-        for place in range(num**2):
+        shows = [None] * total
+        for place in range(total):
             # Blocks that do not want the place count as cost 0.
-            bids = [cost[b, place] if wanted[b] == place else 0.0 for b in range(num**2)]
+            bids = [cost[b, place] if wanted[b] == place else 0.0 for b in range(total)]
             winner = int(np.argmin(bids))
             if wanted[winner] == place:
                 shows[place] = winner
-        for b in range(num**2):
+        for b in range(total):
             if shows[wanted[b]] != b:
                 cost[b, wanted[b]] += 1
     return shows

@@ -10,8 +10,8 @@ from automix_mm.mixing import LabelCosts
 
 #: Blocks per graph: searching one large graph costs more time, building many small ones too.
 _BLOCKS = 4096
-#: Largest total of the capacities out of the source; capacities and flows are 32-bit integers.
-_FLOW = 1 << 29
+#: Largest flow in a graph: capacities are 32-bit integers, and so are what is left of two of them.
+_FLOW = 1 << 28
 
 
 def best_labels(costs: LabelCosts) -> Tensor:
@@ -20,7 +20,7 @@ def best_labels(costs: LabelCosts) -> Tensor:
     The pairwise cost is convex in the difference of two labels, so the energy is a cut in a graph
     with a node for each block and each step between labels (Ishikawa, 2003), and the minimum cut
     is the global optimum, where the alpha-beta swap of the authors stops at a local one. Costs are
-    rounded to one 2^29th of the sum over the images of a graph.
+    rounded to one 2^28th of the sum over the images of a graph.
 
     Args:
         costs (LabelCosts): Costs of R x C blocks on any device. They are copied to the host, where
@@ -67,7 +67,8 @@ def _cut(unary: np.ndarray, down: np.ndarray, right: np.ndarray) -> np.ndarray:
     tails, heads, sizes = (
         np.concatenate([np.ravel(arc) for arc in part]) for part in zip(*arcs, strict=True)
     )
-    sizes = np.rint(np.clip(sizes / total, 0, 1) * _FLOW).astype(np.int32)
+    # No cut is larger than the total, so more than twice of it is never needed.
+    sizes = np.rint(np.clip(sizes / total, 0, 2) * _FLOW).astype(np.int32)
     used = sizes > 0
     shape = (node.size + 2,) * 2
     graph = csr_array((sizes[used], (tails[used], heads[used])), shape=shape)

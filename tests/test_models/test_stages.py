@@ -191,7 +191,7 @@ def test_an_unknown_stage_lists_the_choices(stage):
 
 
 def test_a_wrong_stage_fails_when_the_classifier_is_built():
-    with pytest.raises(ValueError, match='feature_stage=9 is not in ResNet_CIFAR'):
+    with pytest.raises(ValueError, match='stage 9 .* is not in ResNet_CIFAR'):
         classifier(mixer=dict(feature_stage=9, in_channels=8))
 
 

@@ -214,7 +214,7 @@ def test_intervals_below_one(fields):
         (dict(report='mix_q'), "report must name a head of k .*'onehot_k', 'mix_k'.* got 'mix_q'"),
         (dict(report='onehot_k', onehot=False), r"one of \['mix_k'\], got 'onehot_k'"),
         (dict(train_cfg=dict(augments=dict(type='Mixup'))), 'train_cfg .*augments'),
-        (dict(mixer=dict(feature_stage=4, in_channels=8)), r'feature_stage=4 .*\[0, 1, 2, 3'),
+        (dict(mixer=dict(feature_stage=4, in_channels=8)), r'stage 4 .*\[0, 1, 2, 3'),
         (dict(mixer=dict(pair=dict(alpha=-1))), 'alpha .* got -1'),
         (dict(head=dict(type='LinearClsHead')), 'MixupHead'),
         (dict(head=dict(num_classes=0)), 'num_classes'),

@@ -27,7 +27,8 @@ def find_stage(backbone: nn.Module, stage: int | str) -> nn.Module:
         return modules[stage]
     known = sorted(stages, key=str) or 'none known for this backbone'
     raise ValueError(
-        f'feature_stage={stage!r} is not in {type(backbone).__name__}: its stages are {known}; any '
+        f'stage {stage!r} (feature_stage of a mix block, layers of ManifoldMix) is not in '
+        f'{type(backbone).__name__}: its stages are {known}; any '
         f'module name works too, such as {[name for name in modules if name][:4]}'
     )
 

@@ -36,5 +36,7 @@ class SoftmaxBCELoss(nn.Module):
             target = F.one_hot(target, score.shape[1])
         # Autocast refuses this loss: in half precision 1 - p would be 0 too soon.
         with torch.autocast(score.device.type, enabled=False):
-            probability = score.float().softmax(1)  # (N, K)
-            return self.loss_weight * F.binary_cross_entropy(probability, target.float())
+            score = score.to(torch.promote_types(score.dtype, torch.float32))
+            probability = score.softmax(1)  # (N, K)
+            loss = F.binary_cross_entropy(probability, target.to(score.dtype))
+        return self.loss_weight * loss

@@ -73,8 +73,10 @@ class ManifoldMix(Mixer):
     ) -> None:
         super().__init__()
         self.sampler = PairSampler(alpha, per_sample, prob)
-        if not layers:
-            raise ValueError("layers must name at least one layer, such as ('input', 0, 1), got ()")
+        if not layers or isinstance(layers, str):
+            raise ValueError(
+                f"layers must be a sequence of layers, such as ('input', 0, 1), got {layers!r}"
+            )
         self.layers = tuple(layers)
         self._hooks: dict[int | str, _MixOutput] = {}
 

@@ -90,8 +90,11 @@ def paste(images: Tensor, partner: Tensor, box: Tensor) -> Tensor:
         return paste_masked(images, partner, box)
     top, left, bottom, right = box.tolist()
     mixed = images.clone()
-    patch = images[:, :, top:bottom, left:right]
-    mixed[:, :, top:bottom, left:right] = patch.index_select(0, partner)  # (N, C, h, w)
+    shown, patch = (each[:, :, top:bottom, left:right] for each in (mixed, images))
+    if images.requires_grad:
+        shown.copy_(patch.index_select(0, partner))
+    else:  # without a copy in between
+        torch.index_select(patch, 0, partner, out=shown)
     return mixed
 
 

@@ -109,6 +109,17 @@ def test_pasting_leaves_its_inputs_alone():
             assert torch.equal(now, copy)
 
 
+@pytest.mark.parametrize('way', [paste, paste_masked])
+def test_pixels_pass_their_gradient_to_the_image_they_are_of(way):
+    images = torch.randn(3, 2, 4, 5, requires_grad=True)
+    partner, box = torch.tensor([1, 2, 0]), torch.tensor([1, 2, 4, 5])
+    weight = torch.randn(3, 2, 4, 5)
+    (way(images, partner, box) * weight).sum().backward()
+    inside = in_box(box, (4, 5))
+    expected = weight * ~inside + (weight * inside)[partner.argsort()]
+    torch.testing.assert_close(images.grad, expected)
+
+
 def test_the_masked_way_reads_no_value(monkeypatch):
     """A device would have to stop for it; the other way shows that the check sees it."""
     images, partner, box = torch.randn(4, 3, 5, 8), torch.randperm(4), torch.tensor([1, 2, 4, 7])

@@ -60,8 +60,7 @@ def mix_scores(score: Tensor, pair: Pair) -> Tensor:
     """
     if not score.is_floating_point():
         score = score.float()
-    lam = pair.lam_as(score)
-    return lam * score + (1 - lam) * score[pair.partner]
+    return take(score, pair.partner).lerp_(score, pair.lam_as(score))
 
 
 def one_hot(labels: Tensor, num_classes: int) -> Tensor:

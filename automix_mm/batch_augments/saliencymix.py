@@ -14,7 +14,7 @@ from .batch_augment import BatchAugment
 @MODELS.register_module()
 @BATCH_AUGMENTS.register_module()
 class SaliencyMix(BatchAugment):
-    """Cut and paste the salient box (Uddin et al., 2021, arXiv 2006.01791, Section 3.2).
+    """Cut and paste the salient box (Uddin et al., 2020, arXiv 2006.01791, Section 3.2).
 
     The box has the sides sqrt(1 - lam) of the image's and its centre on the most salient pixel of
     the donor; what sticks out is cut off. The label weight is the share of the own image that

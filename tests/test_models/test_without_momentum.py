@@ -441,7 +441,8 @@ def test_own_buffers_are_fed_by_a_clean_pass_of_every_batch(mixer):
 def test_k_of_a_fixed_policy_can_be_evaluated(mixer, buffers):
     """At a rate of zero k stays q, and comes near to what it says by the batch's statistics."""
     momentum = dict(momentum=0.2, end=0.1, buffers=buffers, clean_interval=2)
-    model = build(mixer, 'momentum-onehot', momentum=momentum)
+    fast = dict(norm_cfg=dict(type='BN', momentum=0.5))
+    model = build(mixer, 'momentum-onehot', momentum=momentum, backbone=fast)
     model.k.copy_from(model.q)
     optimizer, (images, data_samples) = sgd(model, 0.0), batch(8)
 
@@ -453,14 +454,15 @@ def test_k_of_a_fixed_policy_can_be_evaluated(mixer, buffers):
     model.eval()
     unfed = distance()
     model.train()
-    for _ in range(30):
+    for _ in range(12):
         step(model, optimizer, images, data_samples)
     model.eval()
     out = model.val_step(data_of(images, data_samples))
     with torch.no_grad():
         expected = logits_of(model.k, images, 'mix').softmax(1)
     torch.testing.assert_close(torch.stack([s.pred_score for s in out]), expected)
-    assert distance() < 0.6 * unfed
+    # A copy has q's statistics, which are of clean and of mixed images.
+    assert distance() < (0.6 if buffers == 'copy' else 0.15) * unfed
 
 
 @FIXED

@@ -48,7 +48,7 @@ def _cut(unary: np.ndarray, down: np.ndarray, right: np.ndarray) -> np.ndarray:
     """
     steps = unary.shape[-1] - 1
     rise = np.diff(unary)  # (N, R, C, T): cost of a label above t
-    node = np.arange(rise.size).reshape(rise.shape)
+    node = np.arange(rise.size, dtype=np.int32).reshape(rise.shape)
     source, sink = node.size, node.size + 1
     total = max(min(rise[rise > 0].sum(), -rise[rise < 0].sum()), 1e-30)
     arcs = [

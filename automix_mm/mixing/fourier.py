@@ -1,5 +1,6 @@
 """Masks from low-pass noise."""
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -47,7 +48,20 @@ def low_pass_noise(
     Returns:
         Tensor: Noise (M, H, W), float32.
     """
-    width, device = size[1], generator.device
+    device = generator.device
+    scale = _amplitudes(tuple(size), decay_power, fixed, device)
+    shape = (num, *scale.shape, 2)
+    parts = torch.randn(shape, generator=generator, device=device) * scale.unsqueeze(-1)
+    spectrum = torch.view_as_complex(parts) if fixed else torch.complex(parts[:, 0], parts[:, 1])
+    return torch.fft.irfft2(spectrum, s=size)
+
+
+@lru_cache(maxsize=64)
+def _amplitudes(
+    size: tuple[int, int], decay_power: float, fixed: bool, device: torch.device
+) -> Tensor:
+    """Return the amplitude of each wave that is drawn: (H, W // 2 + 1), or 2 rows as published."""
+    width = size[1]
     vertical = torch.fft.fftfreq(size[0], device=device)  # (H,)
     if fixed:
         horizontal = torch.fft.rfftfreq(width, device=device)  # (W // 2 + 1,)
@@ -55,11 +69,7 @@ def low_pass_noise(
         vertical = vertical[torch.arange(2, device=device).clamp(max=size[0] - 1)]
         horizontal = torch.fft.fftfreq(width, device=device)[: width // 2 + 1 + width % 2]
     frequency = torch.hypot(vertical.unsqueeze(1), horizontal)
-    scale = (frequency * max(size)).clamp(min=1).pow(-decay_power)
-    shape = (num, *scale.shape, 2)
-    parts = torch.randn(shape, generator=generator, device=device) * scale.unsqueeze(-1)
-    spectrum = torch.view_as_complex(parts) if fixed else torch.complex(parts[:, 0], parts[:, 1])
-    return torch.fft.irfft2(spectrum, s=size)
+    return (frequency * max(size)).clamp(min=1).pow(-decay_power)
 
 
 def top_share(noise: Tensor, count: Tensor) -> Tensor:

@@ -27,37 +27,38 @@ def paste_shrunk(images: Tensor, partner: Tensor, box: Tensor, interpolation: st
     Returns:
         Tensor: Mixed images (N, C, H, W).
     """
-    if box.device.type != 'cpu':
+    # Writing into parts of an image is not for autograd, and reading a box not for a device.
+    if box.device.type != 'cpu' or images.requires_grad:
         return paste_shrunk_masked(images, partner, box, interpolation)
-    corners = box.reshape(-1, 4)
-    top, left, bottom, right = corners.unbind(1)
-    height, width = bottom - top, right - left
-    if bool((height != height[0]).any()) or bool((width != width[0]).any()):
+    places = box.reshape(-1, 4).tolist()
+    sizes = {(bottom - top, right - left) for top, left, bottom, right in places}
+    if len(sizes) > 1:
         return paste_shrunk_masked(images, partner, box, interpolation)
+    ((height, width),) = sizes
     mixed = images.clone()
-    if height[0] and width[0]:
-        patches = shrink(images, (int(height[0]), int(width[0])), interpolation)
-        _put(mixed, patches.index_select(0, partner), top, left)
+    if not (height and width):
+        return mixed
+    patches = shrink(images, (height, width), interpolation).index_select(0, partner)
+    if len(places) == 1:
+        top, left, bottom, right = places[0]
+        mixed[:, :, top:bottom, left:right] = patches
+    elif patches[0].numel() > _SCATTERED:
+        boxes = zip(mixed.unbind(), places, strict=True)
+        views = [image[:, y:bottom, x:right] for image, (y, x, bottom, right) in boxes]
+        torch._foreach_copy_(views, patches.unbind())
+    else:
+        _scatter(mixed, patches, box)
     return mixed
 
 
-def _put(images: Tensor, patches: Tensor, top: Tensor, left: Tensor) -> None:
-    """Write patches (N, C, h, w) into dense images; their places are long (N,), or (1,) for all."""
-    height, width = patches.shape[2:]
-    if patches[0].numel() > _SCATTERED:
-        top, left = top.expand(len(images)), left.expand(len(images))
-        corners = torch.stack([top, left], dim=1).tolist()
-        views = [
-            image[:, y : y + height, x : x + width]
-            for image, (y, x) in zip(images.unbind(), corners, strict=True)
-        ]
-        torch._foreach_copy_(views, patches.unbind())
-        return
+def _scatter(images: Tensor, patches: Tensor, box: Tensor) -> None:
+    """Write patches (N, C, h, w) into the boxes of dense images, all by one operator."""
     strides = images.stride()
     axes = zip(patches.shape[1:], strides[1:], strict=True)
     channel, row, column = (torch.arange(length) * stride for length, stride in axes)
     inside = channel.view(-1, 1, 1) + row.view(-1, 1) + column  # (C, h, w)
-    start = torch.arange(len(images)) * strides[0] + top * strides[2] + left * strides[3]  # (N,)
+    start = torch.arange(len(images)) * strides[0]  # (N,)
+    start = start + box[:, 0] * strides[2] + box[:, 1] * strides[3]
     index = start.unsqueeze(1) + inside.view(1, -1)  # (N, C * h * w)
     images.as_strided((images.numel(),), (1,)).scatter_(0, index.view(-1), patches.reshape(-1))
 

@@ -87,6 +87,16 @@ def test_pasting_leaves_its_inputs_alone():
 
 
 @pytest.mark.parametrize('interpolation', resizing.INTERPOLATIONS)
+def test_pixels_pass_their_gradient_to_the_image_they_are_of(interpolation):
+    """In sum, an image gets what it shows of itself, and what its partners show of it shrunk."""
+    images, partner = torch.randn(4, 3, *SIZE, requires_grad=True), torch.tensor([2, 0, 3, 1])
+    paste_shrunk(images, partner, boxes_of(4, 3, 4), interpolation).sum().backward()
+    pixels = SIZE[0] * SIZE[1]
+    torch.testing.assert_close(images.grad.sum((1, 2, 3)), torch.full((4,), 3.0 * pixels))
+    assert (images.grad.min() >= 0) and (images.grad.max() > 1)
+
+
+@pytest.mark.parametrize('interpolation', resizing.INTERPOLATIONS)
 def test_the_masked_way_reads_no_value(interpolation, monkeypatch):
     images, partner, boxes = torch.randn(4, 3, *SIZE), torch.randperm(4), boxes_of(4, 3, 4)
     with Reads(monkeypatch) as reads:

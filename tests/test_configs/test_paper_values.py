@@ -144,8 +144,8 @@ def test_puzzlemix_knows_the_scale_of_its_images(path):
     cfg = config(path)
     assert list(cfg.model.mixer.std) == list(cfg.data_preprocessor.std)
     energy = dict(cfg.model.mixer.energy)
-    assert energy == dict(n_labels=3, beta=1.2, gamma=0.5, eta=0.2, neigh_size=4)
-    t_size = -1 if path.stem.endswith('imagenet') else 4
+    t_size, neigh_size = (-1, 2) if path.stem.endswith('imagenet') else (4, 4)
+    assert energy == dict(n_labels=3, beta=1.2, gamma=0.5, eta=0.2, neigh_size=neigh_size)
     assert dict(cfg.model.mixer.transport) == dict(t_eps=0.8, t_size=t_size)
 
 

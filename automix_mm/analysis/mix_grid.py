@@ -18,7 +18,7 @@ from automix_mm.models.classifiers import MomentumClassifier
 from .style import TEXT_COLOR, new_figure, save_figure
 
 #: Inches: width of an image, of the spaces between images and behind the pair, of the margin.
-CELL, SPACE, GAP, MARGIN = 0.95, 0.06, 0.3, 0.08
+CELL, SPACE, GAP, MARGIN = 0.95, 0.06, 0.42, 0.08
 #: Inches: height of the text above and below an image; of the caption, height of a line and width
 #: of a letter.
 ABOVE, BELOW, LINE, LETTER = 0.2, 0.22, 0.15, 0.055

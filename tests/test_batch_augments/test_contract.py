@@ -1,115 +1,22 @@
 """What every registered mixer promises, whether it knows pixels only or looks at the network."""
 
 import inspect
+import sys
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
-from automix_mm import batch_augments, models  # noqa: F401  (registers the mixers)
 from automix_mm.batch_augments import BatchAugment
-from automix_mm.mixing import Mixer, Pair, blend, mix_targets
-from automix_mm.registry import BATCH_AUGMENTS, MODELS
-from tests.small_models import classifier
+from automix_mm.mixing import mix_targets
+from automix_mm.registry import BATCH_AUGMENTS
+from tests.test_batch_augments.cases import CASES, MIXERS, SIZE, build, generator, look, photos, run
 
-MIXERS = {n: c for n, c in sorted(MODELS.module_dict.items()) if issubclass(c, Mixer)}
-#: Fields without which a mixer cannot be built or does not mix pixels.
-NEEDED = {
-    'ManifoldMix': dict(layers=('input',)),  # its hidden layers have their own tests
-    'MixBlock': dict(in_channels=32, feature_stage=2),
-    'PuzzleMix': dict(std=(1.0, 1.0, 1.0)),
-}
-#: Switches that not every mixer has.
-TURNED = {
-    'MixBlock': [dict(lam_margin=0.0), dict(pair=dict(alpha=1.0))],
-    'ResizeMix': [
-        dict(place='shifted', interpolation='bilinear'),
-        dict(place='clipped', interpolation='bilinear', alpha=1.0),
-        dict(place='clipped', interpolation='nearest'),
-    ],
-}
-
-
-def cases():
-    """Every mixer as shipped and, where it has them, with its switches turned."""
-    found = {}
-    for name, cls in MIXERS.items():
-        fields = inspect.signature(cls).parameters
-        needed = {k: v for k, v in NEEDED.get(name, {}).items() if k in fields}
-        found[name] = (cls, needed)
-        for switch in ('per_sample', 'fixed'):
-            if switch in fields:
-                found[f'{name}-{switch}'] = (cls, needed | {switch: True})
-    for name, turned in TURNED.items():
-        cls, needed = found[name]
-        found |= {f'{name}-{"-".join(map(str, t.values()))}': (cls, needed | t) for t in turned}
-    return found
-
-
-CASES = cases()
 EVERY_CASE = pytest.mark.parametrize('case', CASES)
-#: The block's mask is free inside the image, but lam_margin pins it where lam is 0 or 1.
-PINNED = [c for c in CASES if not c.startswith('MixBlock') or 'lam_margin' in CASES[c][1]]
-PINNED_CASE = pytest.mark.parametrize('case', PINNED)
-TRUE_CASE = pytest.mark.parametrize('case', [c for c in CASES if not c.startswith('MixBlock')])
 DEVICES = pytest.mark.parametrize(
     'device',
     ['cpu', pytest.param('cuda', marks=pytest.mark.skipif('not torch.cuda.is_available()'))],
 )
-SIZE = (12, 20)
-
-
-@pytest.fixture(scope='module')
-def encoder():
-    """The network that mixers may look at, in evaluation so that looking leaves no trace."""
-    return classifier(momentum=None, head=dict(num_classes=16)).q.eval()
-
-
-def build(case, **fields):
-    cls, needed = CASES[case]
-    torch.manual_seed(0)
-    return cls(**(needed | fields)).eval()
-
-
-def generator(seed=0, device='cpu'):
-    return torch.Generator(device).manual_seed(seed)
-
-
-def photos(num=5, size=SIZE, seed=0):
-    """Noise whose values half precision can hold, over a bright patch for saliency to find."""
-    images = torch.randn(num, 3, *size, generator=generator(seed))
-    for i, image in enumerate(images):
-        top, left = i % max(size[0] - 2, 1), 2 * i % max(size[1] - 2, 1)
-        image[:, top : top + 3, left : left + 3] += 4
-    return images.bfloat16().half().float()
-
-
-def look(mixer, encoder, images):
-    """What the mixer sees of unique labels; without gradient, as far as the caller goes."""
-    target = torch.eye(16, device=images.device)[: len(images)]
-    seen = mixer.look(encoder, images, target)
-    assert not (isinstance(seen, torch.Tensor) and seen.requires_grad)
-    return seen
-
-
-def run(mixer, encoder, images, seed=0, seen=None, **kwargs):
-    """Draw with this seed and mix."""
-    seen = look(mixer, encoder, images) if seen is None else seen
-    size = tuple(images.shape[2:])
-    with torch.no_grad():
-        draw = mixer.draw(len(images), size, generator(seed, images.device))
-        return mixer.mix(images, draw, seen)
-
-
-def run_pair(mixer, encoder, images, lam, partner, seed=0):
-    """Mix a given pair."""
-    with torch.no_grad():
-        pair = Pair(torch.as_tensor(lam), torch.as_tensor(partner))
-        draw = mixer.place(pair, tuple(images.shape[2:]), generator(seed))
-        return mixer.mix(images, draw, look(mixer, encoder, images))
-
-
-def shifted(num):
-    return torch.arange(num).roll(1)
 
 
 def test_every_mixer_of_the_paper_is_registered():
@@ -180,10 +87,56 @@ def test_a_mask_says_what_is_shown(case, encoder):
             continue
         assert mixed.mask.shape[1:] == (1, *SIZE) and len(mixed.mask) in (1, len(images))
         assert ((mixed.mask >= 0) & (mixed.mask <= 1)).all()
-        if case.startswith('PuzzleMix'):  # its pieces are moved before they are mixed
+        if (
+            getattr(mixer, 'transport', None) is not None
+        ):  # its pieces are moved before they are mixed
             continue
         own = mixed.mask * images + (1 - mixed.mask) * images[mixed.pair.partner]
         torch.testing.assert_close(mixed.images, own, rtol=1e-5, atol=1e-5)
+
+
+# --------------------------------------------------------------------- waiting for a device
+
+
+class OnDevice(torch.Generator):
+    """Says that it is on an accelerator, for tensors that say so too."""
+
+    device = torch.device('cuda')
+
+    def get_offset(self):
+        return 0
+
+
+@pytest.fixture(scope='module')
+def accelerator():
+    """Tensors without values: to read one is an error, as is to mix those of two devices."""
+    yield FakeTensorMode()
+    for module in [m for n, m in sys.modules.items() if n.startswith('automix_mm.mixing')]:
+        for function in vars(module).values():
+            getattr(function, 'cache_clear', lambda: None)()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason='an accelerator that is there is used above')
+@pytest.mark.parametrize('case', [c for c in CASES if not c.startswith('PuzzleMix')])
+def test_nothing_waits_for_the_device(case, accelerator, monkeypatch):
+    """PuzzleMix alone computes on the host, and says so."""
+
+    def sample(alpha, generator):
+        return torch.rand(alpha.shape, dtype=alpha.dtype, device=alpha.device, generator=generator)
+
+    monkeypatch.setattr(torch, '_sample_dirichlet', sample)  # has no form without values
+    with accelerator:
+        with torch.device('cuda'):
+            mixer = build(case, **({} if case.startswith('MixBlock') else dict(prob=0.5)))
+            images = torch.empty(6, 3, *SIZE)
+            seen = torch.empty(6, 32, 3, 5) if mixer.learns else None
+        source = OnDevice().manual_seed(0)
+        with pytest.raises(DataDependentOutputException):
+            images.sum().item()  # what this test would find
+        mixed = mixer.mix(images, mixer.draw(6, SIZE, source), seen)
+        targets = mix_targets(torch.empty(6, dtype=torch.long, device='cuda'), mixed.pair, 9)
+    assert mixed.images.shape == images.shape
+    assert {t.device.type for t in (mixed.images, *mixed.pair, targets)} == {'cuda'}
 
 
 # ---------------------------------------------------------------------------- what goes in
@@ -293,97 +246,3 @@ def test_a_share_of_the_batches_is_mixed(case, encoder):
     assert (never.pair.lam == 1).all()
     always = [run(mixer, encoder, images, seed) for seed in range(8)]
     assert sum(not torch.allclose(m.images, images) for m in always) >= 6
-
-
-# ------------------------------------------------------------------------------ what lam means
-
-
-@PINNED_CASE
-def test_lam_one_gives_the_own_image(case, encoder):
-    mixer, images = build(case), photos(6)
-    for seed in range(5):
-        mixed = run_pair(mixer, encoder, images, 1.0, shifted(6), seed)
-        if (mixed.pair.lam == 1).all():
-            torch.testing.assert_close(mixed.images, images, rtol=1e-6, atol=1e-6)
-        else:
-            assert case.startswith('PuzzleMix')  # lam is its prior only
-
-
-#: Zero lam leaves nothing of the own image; clipped boxes and a mere prior may leave some.
-WHOLE = ('FMix', 'ManifoldMix', 'MixBlock', 'Mixup', 'ResizeMix')
-
-
-@PINNED_CASE
-def test_lam_zero_gives_the_partner(case, encoder):
-    mixer, images = build(case), photos(6)
-    for seed in range(5):
-        mixed = run_pair(mixer, encoder, images, 0.0, shifted(6), seed)
-        assert torch.equal(mixed.pair.partner, shifted(6))
-        if case.startswith(WHOLE) and 'clipped' not in case:
-            assert (mixed.pair.lam == 0).all()
-            assert torch.equal(mixed.images, images[shifted(6)])
-
-
-@PINNED_CASE
-def test_label_weights_zero_and_one_show_one_image(case, encoder):
-    """Of images so small that a box covers them, whatever lam was asked for."""
-    mixer, images = build(case), photos(4, (2, 2) if 'Puzzle' not in case else (8, 8))
-    found = {0.0: 0, 1.0: 0}
-    for seed in range(40):
-        for lam in (0.0, 1.0):
-            mixed = run_pair(mixer, encoder, images, lam, shifted(4), seed)
-            label_weights = mixed.pair.lam.expand(4)
-            for row, weight in enumerate(label_weights.tolist()):
-                if weight in found:
-                    found[weight] += 1
-                    shown = images[row if weight else shifted(4)[row]]
-                    torch.testing.assert_close(mixed.images[row], shown, rtol=1e-6, atol=1e-6)
-    assert found[1.0] >= 40
-    assert found[0.0] >= 1
-
-
-#: Largest share of the pixels by which picture and labels may differ.
-TOLERANCE = {'FMix': 1 / 240}  # its label weight is lam as drawn, its pixels are whole
-
-
-@TRUE_CASE
-def test_the_mean_pixel_is_the_mean_label(case, encoder):
-    """Image i is constant i and has label i: catches an inverted lam, box or partner."""
-    mixer, num = build(case), 7
-    values = torch.arange(num).float()
-    images = values.view(-1, 1, 1, 1).expand(num, 3, *SIZE).contiguous()
-    mixed_batches = 0
-    for seed in range(20):
-        mixed = run(mixer, encoder, images, seed)
-        targets = mix_targets(torch.arange(num), mixed.pair, num)
-        wrong = (mixed.images.double().mean((1, 2, 3)) - targets.double() @ values.double()).abs()
-        apart = (values - values[mixed.pair.partner]).abs()
-        tolerance = TOLERANCE.get(CASES[case][0].__name__, 0.0)
-        assert (wrong <= apart * tolerance + 1e-5).all(), wrong / apart
-        mixed_batches += bool(((mixed.pair.lam > 0) & (mixed.pair.lam < 1)).any())
-    assert mixed_batches >= 15
-
-
-@TRUE_CASE
-def test_a_weight_by_hand_is_the_weight_of_the_own_image(case, encoder):
-    """A tenth and nine tenths: the label weight of the own image grows with lam."""
-    mixer, images = build(case), photos(6)
-    small, large = (
-        torch.stack(
-            [run_pair(mixer, encoder, images, lam, shifted(6), s).pair.lam.mean() for s in range(9)]
-        ).mean()
-        for lam in (0.1, 0.9)
-    )
-    assert large > small + 0.2
-
-
-def test_blending_of_the_block_at_the_ends():
-    """The mask at lam 0 and 1 is free, unless lam_margin pins it: then one image shows."""
-    images = photos(4)
-    pair = Pair(torch.tensor([0.0, 1.0, 0.0, 1.0]), shifted(4))
-    mixer, features = build('MixBlock-0.0'), torch.randn(4, 32, 3, 5)
-    mixed = mixer.mix(images, pair, features)
-    expected = blend(images, pair.partner, pair.lam_as(images))
-    assert torch.equal(mixed.images, expected)
-    free = build('MixBlock').mix(images, pair, features)
-    assert not torch.allclose(free.images, expected, atol=0.1)

@@ -6,7 +6,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from automix_mm.mixing import Pair, mix_targets
+from automix_mm import batch_augments, models  # noqa: F401  (registers the mixers)
+from automix_mm.mixing import Mixer, Pair, mix_targets
+from automix_mm.registry import MODELS
 from tests.small_models import (
     CLASSES,
     batch,
@@ -32,6 +34,7 @@ SWITCHES = {
     'momentum': dict(momentum=dict(momentum=0.2, end=0.1), onehot=False),
     'momentum-onehot': dict(momentum=dict(momentum=0.2, end=0.1), onehot=True),
 }
+EVERY_MIXER = [n for n, c in MODELS.module_dict.items() if issubclass(c, Mixer)]
 COMBINATIONS = list(itertools.product(MIXERS, SWITCHES))
 EVERY = pytest.mark.parametrize(('mixer', 'switches'), COMBINATIONS)
 MODES = pytest.mark.parametrize('branchwise', [True, False], ids=['branchwise', 'plain'])
@@ -147,6 +150,21 @@ def follows_by_hand(model, k_before, step_number):
         moved += not torch.equal(param, k_before[name])
     assert moved == len(q)
     assert model.k.updates.value() == step_number + 1
+
+
+@pytest.mark.parametrize('switches', SWITCHES)
+@pytest.mark.parametrize('mixer', sorted(set(EVERY_MIXER) - set(MIXERS)))
+def test_every_other_mixer_trains_too(mixer, switches):
+    model = classifier(mixer=dict(type=f'automix_mm.{mixer}'), **SWITCHES[switches])
+    optimizer, start = sgd(model), weights(model)
+    for seed in range(2):
+        losses = step(model, optimizer, *batch(seed=seed))
+        assert sorted(losses) == loss_names(mixer, switches)
+        assert all(value.isfinite() for value in losses.values())
+        assert trained(model) == names(model, 'q.')
+        assert model.k is None or not trained(model.k)
+    after = weights(model)
+    assert not [n for n in names(model, 'q.', 'k.') if torch.equal(after[n], start[n])]
 
 
 @EVERY

@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 
-from tests.small_models import batch, sgd, step, weights
+from tests.small_models import batch, classifier, sgd, step, weights
 from tests.test_models.test_ablation import build
 from tests.test_models.test_without_momentum import NORM, data_of, logits_of
 
@@ -126,3 +126,33 @@ def test_evaluation_feeds_nothing_and_counts_nothing(mixer):
     model(batch(seed=4)[0])
     for name, value in model.state_dict().items():
         assert torch.equal(value, before[name]), name
+
+
+@pytest.mark.parametrize('mixer', ['ManifoldMix', 'PuzzleMix', 'SaliencyMix'])
+@pytest.mark.parametrize('buffers', ['clean', 'copy', 'own'])
+def test_what_a_mixer_does_with_k_does_not_feed_it(mixer, buffers):
+    """The same clean batches leave the same statistics as with Mixup, and every mode as it was."""
+    found = []
+    for name in ('Mixup', mixer):
+        momentum = dict(momentum=0.2, end=0.1, buffers=buffers, clean_interval=2)
+        model = classifier(
+            dict(drop_path_rate=0.1), mixer=dict(type=f'automix_mm.{name}'), momentum=momentum
+        )
+        modes = [module.training for module in model.modules()]
+        for seed in range(3):
+            model.loss(*batch(seed=seed))  # without a step, so that both k stay equal
+        assert modes == [module.training for module in model.modules()]
+        assert all(p.grad is None for p in model.parameters())
+        found.append({n: b for n, b in model.k.named_buffers() if 'running' in n})
+    for name, value in found[0].items():
+        torch.testing.assert_close(value, found[1][name], msg=name)
+
+
+@pytest.mark.parametrize('mixer', ['ManifoldMix', 'PuzzleMix', 'SaliencyMix'])
+def test_what_a_mixer_does_with_q_does_not_feed_it(mixer):
+    model = classifier(mixer=dict(type=f'automix_mm.{mixer}'), momentum=None, onehot=False)
+    modes = [module.training for module in model.modules()]
+    for seed in range(3):
+        model.loss(*batch(seed=seed))
+    assert model.q.get_submodule(NORM).num_batches_tracked == 3
+    assert modes == [module.training for module in model.modules()]

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 #: Epochs at the end of a run whose median top-1 is the run's result (paper, 4.1).
 LAST_EPOCHS = 10
+_MEDIAN = '_last10_median'  # what Last10Hook logs is no head of its own
 
 
 class TrainingLog(NamedTuple):
@@ -76,7 +77,11 @@ def read_log(work_dir: str | Path) -> TrainingLog:
         )
     log = TrainingLog(work_dir.name, {}, {}, [])
     for file in files:
-        for number, line in enumerate(file.read_text().splitlines(), 1):
+        text = file.read_text()
+        lines = text.splitlines()
+        if lines and not text.endswith('\n'):
+            lines.pop()  # a killed process wrote half of it
+        for number, line in enumerate(lines, 1):
             try:
                 _take(json.loads(line), log)
             except (json.JSONDecodeError, AttributeError) as error:
@@ -92,7 +97,7 @@ def _take(line: dict[str, float], log: TrainingLog) -> None:
         log.seconds.append(line['time'])
     for key, value in line.items():
         name = key.removeprefix('accuracy/top1')
-        if name == key:
+        if name in (key, _MEDIAN):
             continue
         by_step = log.heads.setdefault(name.lstrip('_'), {}) if name else log.top1
         by_step[int(line['step'])] = value

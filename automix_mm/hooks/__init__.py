@@ -2,5 +2,6 @@
 
 from .checkpoint_hook import CheckpointHook
 from .epoch_seed_hook import EpochSeedHook
+from .last10_hook import Last10Hook
 
-__all__ = ['CheckpointHook', 'EpochSeedHook']
+__all__ = ['CheckpointHook', 'EpochSeedHook', 'Last10Hook']

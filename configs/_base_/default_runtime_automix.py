@@ -10,7 +10,7 @@ default_hooks = dict(
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='VisualizationHook', enable=False),
 )
-custom_hooks = [dict(type='automix_mm.EpochSeedHook')]
+custom_hooks = [dict(type='automix_mm.EpochSeedHook'), dict(type='automix_mm.Last10Hook')]
 
 env_cfg = dict(
     cudnn_benchmark=True,

@@ -44,6 +44,17 @@ def test_a_resumed_run_is_one_run(tmp_path):
     assert log.result() == 72.5
 
 
+def test_a_line_cut_by_a_kill_is_left_out(tmp_path):
+    file = write(tmp_path, '20260101_000000', [1.0, 2.0])
+    file.write_text(file.read_text()[:-20])
+    assert read_log(tmp_path).top1 == {1: 1.0}
+
+
+def test_the_median_of_the_hook_is_no_head(tmp_path):
+    write(tmp_path, '20260101_000000', range(10), **{'accuracy/top1_last10_median': 4.5})
+    assert list(read_log(tmp_path).heads) == ['onehot_k']
+
+
 def test_fewer_than_ten_validations_have_no_result(tmp_path):
     write(tmp_path, '20260101_000000', range(9))
     with pytest.raises(ValueError, match='needs as many, got 9'):

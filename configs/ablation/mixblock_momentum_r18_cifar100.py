@@ -14,7 +14,7 @@ _base_ = [
 ]
 
 model = dict(
-    backbone=dict(type='ResNet_CIFAR', depth=18, num_stages=4, out_indices=(3,), style='pytorch'),
+    backbone=dict(type='ResNet_CIFAR', depth=18),
     head=dict(num_classes=100, in_channels=512),
     mixer=dict(in_channels=256),
     onehot=False,

@@ -14,16 +14,7 @@ _base_ = [
 ]
 
 model = dict(
-    backbone=dict(
-        type='ResNet_CIFAR',
-        depth=18,
-        in_channels=1,
-        stem_channels=16,
-        base_channels=16,
-        num_stages=4,
-        out_indices=(3,),
-        style='pytorch',
-    ),
+    backbone=dict(type='ResNet_CIFAR', depth=18, in_channels=1, stem_channels=16, base_channels=16),
     head=dict(num_classes=10, in_channels=128),
     # The last map that is not smaller than the image, 8x8; stage 2 has 2x2.
     # Content of the partner: in trials of 600 steps masks varied twice as much inside an image as

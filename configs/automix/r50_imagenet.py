@@ -14,7 +14,7 @@ _base_ = [
 ]
 
 model = dict(
-    backbone=dict(type='ResNet', depth=50, num_stages=4, out_indices=(3,), style='pytorch'),
+    backbone=dict(type='ResNet', depth=50),
     head=dict(num_classes=1000, in_channels=2048),
     mixer=dict(in_channels=1024),
 )

@@ -15,6 +15,6 @@ _base_ = [
 ]
 
 model = dict(
-    backbone=dict(type='ResNet_CIFAR', depth=18, num_stages=4, out_indices=(3,), style='pytorch'),
+    backbone=dict(type='ResNet_CIFAR', depth=18),
     head=dict(num_classes=10, in_channels=512),
 )

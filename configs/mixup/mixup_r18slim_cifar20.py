@@ -14,15 +14,7 @@ _base_ = [
 ]
 
 model = dict(
-    backbone=dict(
-        type='ResNet_CIFAR',
-        depth=18,
-        stem_channels=16,
-        base_channels=16,
-        num_stages=4,
-        out_indices=(3,),
-        style='pytorch',
-    ),
+    backbone=dict(type='ResNet_CIFAR', depth=18, stem_channels=16, base_channels=16),
     head=dict(num_classes=20, in_channels=128),
 )
 default_hooks = dict(logger=dict(interval=50))

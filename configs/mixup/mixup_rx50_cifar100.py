@@ -15,14 +15,6 @@ _base_ = [
 ]
 
 model = dict(
-    backbone=dict(
-        type='automix_mm.ResNeXt_CIFAR',
-        depth=50,
-        groups=32,
-        width_per_group=4,
-        num_stages=4,
-        out_indices=(3,),
-        style='pytorch',
-    ),
+    backbone=dict(type='automix_mm.ResNeXt_CIFAR', depth=50, groups=32, width_per_group=4),
     head=dict(num_classes=100, in_channels=2048),
 )

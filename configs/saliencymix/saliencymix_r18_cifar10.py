@@ -17,7 +17,7 @@ _base_ = [
 ]
 
 model = dict(
-    backbone=dict(type='ResNet_CIFAR', depth=18, num_stages=4, out_indices=(3,), style='pytorch'),
+    backbone=dict(type='ResNet_CIFAR', depth=18),
     head=dict(num_classes=10, in_channels=512),
     train_cfg=dict(augments=dict(alpha=0.2, prob=0.5)),
 )

@@ -17,15 +17,7 @@ _base_ = [
 ]
 
 model = dict(
-    backbone=dict(
-        type='automix_mm.ResNeXt_CIFAR',
-        depth=50,
-        groups=32,
-        width_per_group=4,
-        num_stages=4,
-        out_indices=(3,),
-        style='pytorch',
-    ),
+    backbone=dict(type='automix_mm.ResNeXt_CIFAR', depth=50, groups=32, width_per_group=4),
     head=dict(num_classes=100, in_channels=2048),
     train_cfg=dict(augments=dict(alpha=0.2, prob=0.5)),
 )

@@ -14,6 +14,6 @@ _base_ = [
 ]
 
 model = dict(
-    backbone=dict(type='ResNet', depth=18, num_stages=4, out_indices=(3,), style='pytorch'),
+    backbone=dict(type='ResNet', depth=18),
     head=dict(num_classes=1000, in_channels=512),
 )

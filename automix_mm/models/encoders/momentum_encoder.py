@@ -148,7 +148,7 @@ class MomentumEncoder(Encoder):
             self.batches.add_one()
         due = self.buffers_from == 'clean' and self.training and not rest and self._own_shares
         if not due:
-            yield self.buffers_from == 'own'
+            yield self.buffers_from == 'own' and bool(self._own_shares)
             return
         # The first passes average from the start, as running statistics begin at 0 and 1.
         shares: dict[str, float | None] = {

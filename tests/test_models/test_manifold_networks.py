@@ -73,7 +73,7 @@ def fresh_compiler():
 @pytest.mark.parametrize(('in_place', 'lam'), [(True, LAM), (False, LAM_PER_SAMPLE)])
 def test_a_compiled_backbone_mixes_alike(in_place, lam, fresh_compiler):
     """One compilation for each layer, of which 'input' shares the clean pass's; then none."""
-    layers = ('input', 'stem', 0, 1)
+    layers = ('input', 0, 1)
     model, eager, counter = build(layers), build(layers), CompileCounter()
     if in_place:
         model.q.backbone.compile(backend=counter)
@@ -81,7 +81,7 @@ def test_a_compiled_backbone_mixes_alike(in_place, lam, fresh_compiler):
         model.q.backbone = torch.compile(model.q.backbone, backend=counter)
     compiled = []
     for seed in range(2):
-        for index in range(4):
+        for index in range(len(layers)):
             drawn = (lam + 0.25 * seed).frac()
             for each in (drawing(model, index, drawn), drawing(eager, index, drawn)):
                 each.zero_grad()
@@ -91,7 +91,7 @@ def test_a_compiled_backbone_mixes_alike(in_place, lam, fresh_compiler):
             for one, two in zip(model.parameters(), eager.parameters(), strict=True):
                 torch.testing.assert_close(one.grad, two.grad)
         compiled.append(counter.frame_count)
-    assert compiled == [4, 4]
+    assert compiled == [3, 3]
     with torch.no_grad():
         torch.testing.assert_close(model.eval()(batch()[0]), eager.eval()(batch()[0]))
 

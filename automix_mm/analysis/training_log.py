@@ -68,6 +68,22 @@ def read_log(work_dir: str | Path) -> TrainingLog:
         FileNotFoundError: If there is no log.
         ValueError: If there is no validation in it, or a line is no JSON object.
     """
+    log = scan_log(work_dir)
+    if not log.top1:
+        raise ValueError(f'{work_dir}: no accuracy/top1 in the log yet, nothing was validated')
+    return log
+
+
+def scan_log(work_dir: str | Path) -> TrainingLog:
+    """Read a log as :func:`read_log` does, also one without any validation.
+
+    Args:
+        work_dir (str | Path): Work directory of a training.
+
+    Raises:
+        FileNotFoundError: If there is no log.
+        ValueError: If a line is no JSON object; half a line at the end, left by a kill, is none.
+    """
     work_dir = Path(work_dir)
     files = sorted(work_dir.glob('*/vis_data/scalars.json'))
     if not files:
@@ -80,14 +96,12 @@ def read_log(work_dir: str | Path) -> TrainingLog:
         text = file.read_text()
         lines = text.splitlines()
         if lines and not text.endswith('\n'):
-            lines.pop()  # a killed process wrote half of it
+            lines.pop()
         for number, line in enumerate(lines, 1):
             try:
                 _take(json.loads(line), log)
             except (json.JSONDecodeError, AttributeError) as error:
                 raise ValueError(f'{file}, line {number}: expected a JSON object') from error
-    if not log.top1:
-        raise ValueError(f'{work_dir}: no accuracy/top1 in the log yet, nothing was validated')
     return log
 
 

@@ -7,6 +7,7 @@ at the first look-up, so a config needs no `custom_imports`.
 """
 
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
+from mmengine.registry import FUNCTIONS as MMENGINE_FUNCTIONS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
@@ -18,6 +19,7 @@ from mmpretrain.registry import BATCH_AUGMENTS as MMPRETRAIN_BATCH_AUGMENTS
 __all__ = [
     'BATCH_AUGMENTS',
     'DATASETS',
+    'FUNCTIONS',
     'HOOKS',
     'METRICS',
     'MODELS',
@@ -37,6 +39,10 @@ MODELS = Registry(
 #: Datasets that are not in mmpretrain.
 DATASETS = Registry(
     'dataset', parent=MMENGINE_DATASETS, scope=_SCOPE, locations=['automix_mm.datasets']
+)
+#: Collate functions of data loaders.
+FUNCTIONS = Registry(
+    'function', parent=MMENGINE_FUNCTIONS, scope=_SCOPE, locations=['automix_mm.datasets']
 )
 #: Hooks of the training loop.
 HOOKS = Registry('hook', parent=MMENGINE_HOOKS, scope=_SCOPE, locations=['automix_mm.hooks'])

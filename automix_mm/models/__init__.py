@@ -2,6 +2,7 @@
 
 from .backbones import ResNeXt_CIFAR
 from .classifiers import MomentumClassifier
+from .data_preprocessors import ArrayPreprocessor
 from .encoders import Encoder, MomentumEncoder
 from .heads import MixupHead
 from .losses import SoftmaxBCELoss
@@ -9,6 +10,7 @@ from .mix_blocks import MixBlock
 from .mixers import ManifoldMix, PuzzleMix
 
 __all__ = [
+    'ArrayPreprocessor',
     'Encoder',
     'ManifoldMix',
     'MixBlock',

@@ -1,0 +1,177 @@
+"""Small images held in memory, handed out one by one or as whole batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from mmpretrain.datasets import BaseDataset
+from torch import Tensor
+
+from .reading import check_labels
+
+
+class ArrayImages(BaseDataset):
+    """Base of the sets that are one array of images and one of labels.
+
+    An item is a dict with ``img``, (H, W, 3) uint8 in the order BGR of the host's decoders, and
+    ``gt_label``, run through ``pipeline`` as in every dataset of mmpretrain.
+
+    With ``batched=True`` torch's loader gets whole batches instead: a dict with ``inputs``,
+    (N, 3, H, W) uint8 RGB, ``labels``, (N,) long, and ``sample_idx``, (N,) long. To them belong
+    ``collate_fn=dict(type='automix_mm.batch_collate')``, ``num_workers=0`` and
+    :class:`automix_mm.ArrayPreprocessor`, which crops, flips and normalises; ``pipeline`` is then
+    read by the host's Inferencer alone.
+
+    Args:
+        data_root: Folder or file of the images.
+        split: One of ``SPLITS``.
+        batched: Hand out whole batches of arrays.
+        num_classes: Keep only the labels below this number; None keeps all.
+        pipeline: Transforms, as in every dataset of mmpretrain.
+        **kwargs: Other arguments of :class:`mmpretrain.datasets.BaseDataset`.
+
+    Raises:
+        ValueError: If ``split`` is unknown or ``num_classes`` below 1.
+    """
+
+    SPLITS: tuple[str, ...] = ('train', 'test')
+    ITEMS_BGR = True
+
+    images: Tensor | None = None
+    labels: Tensor
+
+    def __init__(
+        self,
+        data_root: str,
+        split: str = 'train',
+        batched: bool = False,
+        num_classes: int | None = None,
+        pipeline: tuple | list = (),
+        **kwargs: Any,
+    ) -> None:
+        if split not in self.SPLITS:
+            raise ValueError(f'split must be one of {self.SPLITS}, got {split!r}.')
+        if num_classes is not None and num_classes < 1:
+            raise ValueError(f'num_classes must be at least 1, got {num_classes}.')
+        self.split = split
+        self.batched = batched
+        self.num_classes = num_classes
+        # Items are a row number and a label: pickling them would save nothing.
+        fixed = dict(ann_file='', data_root=data_root, pipeline=pipeline, serialize_data=False)
+        super().__init__(**(kwargs | fixed))
+
+    def load_arrays(self) -> tuple[np.ndarray, np.ndarray]:
+        """Reads the split.
+
+        Returns:
+            Images (N, 3, H, W) uint8 RGB, and labels (N,) integers.
+        """
+        raise NotImplementedError
+
+    def load_data_list(self) -> list[dict]:
+        """Reads the split into ``images`` and ``labels``.
+
+        Returns:
+            One dict with ``row`` and ``gt_label`` for each image.
+        """
+        images, labels = self.load_arrays()
+        self._keep_arrays(images, labels)
+        return [
+            dict(row=row, gt_label=int(label))
+            for row, label in enumerate(labels)
+            if self._keeps(label)
+        ]
+
+    def _keep_arrays(self, images: np.ndarray, labels: np.ndarray) -> None:
+        known = len(self.CLASSES) if self.CLASSES else int(labels.max(initial=0)) + 1
+        check_labels(labels, known, f'{self.data_root} ({self.split})')
+        self.images = torch.from_numpy(np.ascontiguousarray(images))
+        self.labels = torch.from_numpy(labels.astype(np.int64))
+        if self.num_classes is not None and self.CLASSES:
+            self._metainfo['classes'] = tuple(self.CLASSES[: self.num_classes])
+
+    def _keeps(self, label: int) -> bool:
+        return self.num_classes is None or label < self.num_classes
+
+    def full_init(self) -> None:
+        """Loads the images if that has not been done."""
+        if not self._fully_initialized:
+            super().full_init()
+            self._note_rows()
+
+    def _note_rows(self) -> None:
+        """Notes where the items, after selection by ``indices``, are in the arrays."""
+        self._rows = torch.tensor([info['row'] for info in self.data_list], dtype=torch.long)
+
+    def get_data_info(self, idx: int) -> dict:
+        """Returns a copy of one item before the pipeline.
+
+        Args:
+            idx: Number of the item.
+        """
+        info = super().get_data_info(idx)
+        row = info.pop('row')
+        if self.images is not None:
+            image = self.images[row].permute(1, 2, 0).numpy()  # (H, W, 3)
+            info['img'] = np.ascontiguousarray(image[..., ::-1] if self.ITEMS_BGR else image)
+        return info
+
+    def get_gt_labels(self) -> np.ndarray:
+        """Returns the labels (N,) of all items."""
+        self.full_init()
+        return self.labels[self._rows].numpy()
+
+    def get_subset(self, indices: int | Sequence[int]) -> ArrayImages:
+        """Returns a data set of some of the items.
+
+        Args:
+            indices: The first or last so many, or their numbers.
+        """
+        subset = super().get_subset(indices)
+        subset._note_rows()
+        return subset
+
+    def get_subset_(self, indices: int | Sequence[int]) -> None:
+        """Keeps only some of the items.
+
+        Args:
+            indices: The first or last so many, or their numbers.
+        """
+        super().get_subset_(indices)
+        self._note_rows()
+
+    @property
+    def __getitems__(self) -> Callable[[Sequence[int]], dict[str, Tensor]] | None:
+        """What torch's loader calls for a batch; None sends it to the items."""
+        return self.get_batch if self.batched else None
+
+    def get_batch(self, indices: Sequence[int]) -> dict[str, Tensor]:
+        """Takes a batch out of the arrays.
+
+        Args:
+            indices: Numbers of N items.
+
+        Returns:
+            ``inputs`` (N, 3, H, W) uint8 RGB, ``labels`` (N,) long, ``sample_idx`` (N,) long.
+        """
+        self.full_init()
+        if self.images is None:
+            raise ValueError(f'{type(self).__name__} needs batched=True to keep images in memory.')
+        numbers = torch.as_tensor(indices, dtype=torch.long)
+        rows = self._rows[numbers]
+        return dict(
+            inputs=self.images.index_select(0, rows),
+            labels=self.labels.index_select(0, rows),
+            sample_idx=numbers,
+        )
+
+    def extra_repr(self) -> list[str]:
+        """Describes the split for the log.
+
+        Returns:
+            Lines of text.
+        """
+        return [f'Source: \t{self.data_root}', f'Split: \t{self.split}']

@@ -1,0 +1,151 @@
+"""Reading of the files of a data set: complete, checked, and without running what is in them."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+_CHUNK = 1 << 20
+
+
+def require_file(path: Path, expected: str) -> Path:
+    """Returns ``path`` if it is a file.
+
+    Args:
+        path: Where the file has to be.
+        expected: What it is, for the message.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f'{path} is missing: expected {expected}.')
+    return path
+
+
+def find_folder(root: str | Path, name: str, file: str) -> Path:
+    """Finds the folder of an official archive, be it ``root`` itself or in ``root``.
+
+    Args:
+        root: The folder the user named.
+        name: The folder inside the archive.
+        file: A file or folder that has to be in it.
+
+    Raises:
+        FileNotFoundError: If ``file`` is in neither.
+    """
+    root = Path(root).expanduser()
+    for folder in (root / name, root):
+        if (folder / file).exists():
+            return folder
+    raise FileNotFoundError(
+        f'{root} has neither {name}/{file} nor {file}: expected the unpacked official archive '
+        f'({name}/). tools/dataset_tools/prepare_dataset.py gets it.'
+    )
+
+
+def md5_of(path: Path) -> str:
+    """Returns the MD5 digest of a file in hexadecimal."""
+    digest = hashlib.md5(usedforsecurity=False)
+    with path.open('rb') as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def check_md5(path: Path, expected: str) -> None:
+    """Compares a file with its published checksum.
+
+    Args:
+        path: The file.
+        expected: MD5 in hexadecimal.
+
+    Raises:
+        ValueError: If they differ.
+    """
+    found = md5_of(path)
+    if found != expected:
+        raise ValueError(
+            f'{path}: wrong checksum, expected MD5 {expected}, got {found} '
+            f'({path.stat().st_size} bytes). The file is truncated or altered: get it again.'
+        )
+
+
+class _ArrayUnpickler(pickle.Unpickler):
+    """Builds arrays, text, numbers and containers; every other name is refused."""
+
+    _ALLOWED = {
+        # The function has moved between the modules of NumPy; an array knows the one of today.
+        ('numpy.core.multiarray', '_reconstruct'): np.empty(0).__reduce__()[0],
+        ('numpy._core.multiarray', '_reconstruct'): np.empty(0).__reduce__()[0],
+        ('numpy', 'ndarray'): np.ndarray,
+        ('numpy', 'dtype'): np.dtype,
+    }
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Returns an allowed name."""
+        if module == '_codecs' and name == 'encode':
+            return _latin1  # how Python 3 writes bytes for Python 2
+        try:
+            return self._ALLOWED[module, name]
+        except KeyError:
+            raise pickle.UnpicklingError(
+                f'{module}.{name} is neither an array nor a basic type'
+            ) from None
+
+
+def _latin1(text: str, encoding: str) -> bytes:
+    if encoding != 'latin1':
+        raise pickle.UnpicklingError(f'unexpected encoding {encoding!r}')
+    return text.encode('latin1')
+
+
+def unpickle_arrays(path: Path) -> dict[str, Any]:
+    """Reads a pickled dict of arrays and basic types without running code from the file.
+
+    Args:
+        path: The file, written by Python 2 or 3.
+
+    Raises:
+        ValueError: If the file is truncated, asks for anything else, or holds no dict.
+    """
+    try:
+        with path.open('rb') as file:
+            content = _ArrayUnpickler(file, encoding='latin1').load()
+    except Exception as error:  # a damaged pickle raises nearly anything
+        raise ValueError(
+            f'{path}: expected a pickled dict of arrays and basic types, but it cannot be read: '
+            f'{error}. The file is truncated, altered or something else.'
+        ) from error
+    if not isinstance(content, dict):
+        raise ValueError(f'{path}: expected a pickled dict, got {type(content).__name__}.')
+    return {_text(key): value for key, value in content.items()}
+
+
+def _text(key: Any) -> str:
+    return key.decode('latin1') if isinstance(key, bytes) else str(key)
+
+
+def check_labels(labels: np.ndarray, num_classes: int, source: Path | str) -> None:
+    """Checks that labels are in [0, ``num_classes``).
+
+    Args:
+        labels: Integers (N,).
+        num_classes: Number of classes.
+        source: Where they come from, for the message.
+
+    Raises:
+        ValueError: If there are no labels or one is out of range.
+    """
+    if len(labels) == 0:
+        raise ValueError(f'{source}: expected images with labels, got none.')
+    wrong = np.flatnonzero((labels < 0) | (labels >= num_classes))
+    if len(wrong):
+        raise ValueError(
+            f'{source}: label {labels[wrong[0]]} of image {wrong[0]} is out of range: expected '
+            f'labels from 0 to {num_classes - 1} ({len(wrong)} of {len(labels)} are wrong).'
+        )

@@ -135,14 +135,18 @@ def list_images(folder: Path, split: str) -> list[Entry]:
         ValueError: If a folder is empty or an annotation names an unknown class.
     """
     wnids = read_wnids(folder)
+    folders = class_folders(folder, split, wnids)
+    if not folders:
+        return list(_annotated(folder / 'val' / 'val_annotations.txt', wnids))
+    return [(path, label) for label, of in enumerate(folders) for path in _images_of(of)]
+
+
+def class_folders(folder: Path, split: str, wnids: list[str]) -> list[Path]:
+    """Names the folders of the classes; none where an annotation file stands for them."""
     annotations = folder / 'val' / 'val_annotations.txt'
     if split == 'val' and annotations.is_file() and (folder / 'val' / 'images').is_dir():
-        return list(_annotated(annotations, wnids))
-    return [
-        (path, label)
-        for label, wnid in enumerate(wnids)
-        for path in _images_of(folder / split / wnid)
-    ]
+        return []
+    return [folder / split / wnid for wnid in wnids]
 
 
 def _images_of(folder: Path) -> list[Path]:

@@ -1,0 +1,149 @@
+"""Download of official archives: resumed, shown, and compared with their checksum."""
+
+from __future__ import annotations
+
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from .reading import check_md5
+
+_CHUNK = 1 << 18
+_TIMEOUT = 30  # seconds without a byte
+
+
+class Source(NamedTuple):
+    """Where an archive comes from.
+
+    Attributes:
+        url: Its official address.
+        file: Its file name.
+        md5: Its published MD5 in hexadecimal.
+        folder: The folder that it unpacks to.
+    """
+
+    url: str
+    file: str
+    md5: str
+    folder: str
+
+
+SOURCES = {
+    'cifar10': Source(
+        'https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz',
+        'cifar-10-python.tar.gz',
+        'c58f30108f718f92721af3b95e74349a',
+        'cifar-10-batches-py',
+    ),
+    'cifar100': Source(
+        'https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz',
+        'cifar-100-python.tar.gz',
+        'eb9058c3a382ffc7106e4002c42a8d85',
+        'cifar-100-python',
+    ),
+    'stl10': Source(
+        'http://ai.stanford.edu/~acoates/stl10/stl10_binary.tar.gz',
+        'stl10_binary.tar.gz',
+        '91f7769df0f17e558f3565bffb0c7dfb',
+        'stl10_binary',
+    ),
+    'tiny_imagenet': Source(
+        'http://cs231n.stanford.edu/tiny-imagenet-200.zip',
+        'tiny-imagenet-200.zip',
+        '90528d7ca1a48142e341f4ef8d21d0de',
+        'tiny-imagenet-200',
+    ),
+    'cub200': Source(
+        'https://data.caltech.edu/records/65de6-vp158/files/CUB_200_2011.tgz',
+        'CUB_200_2011.tgz',
+        '97eceeb196236b17998738112f37df78',
+        'CUB_200_2011',
+    ),
+}
+Progress = Callable[[int, int], None]
+"""Called with the bytes there are and those there will be (0 if unknown)."""
+
+
+def show_progress(done: int, total: int) -> None:
+    """Writes one line that replaces itself, on a terminal."""
+    if not sys.stderr.isatty():
+        return
+    share = f' of {total / 1e6:.1f} MB ({100 * done / total:.0f} %)' if total else ' MB'
+    end = '\n' if done == total else ''
+    print(f'\r  {done / 1e6:.1f}{share}   ', end=end, file=sys.stderr, flush=True)
+
+
+def download(
+    source: Source, folder: Path, progress: Progress = show_progress, attempts: int = 3
+) -> Path:
+    """Gets an archive, unless it is there already.
+
+    What arrives is in ``FILE.part`` until it is complete; an interrupted download goes on there.
+
+    Args:
+        source: What to get.
+        folder: Existing folder to put it into.
+        progress: Called now and then.
+        attempts: How often to go on after a broken connection.
+
+    Returns:
+        Path of the archive, whose checksum is right.
+
+    Raises:
+        ConnectionError: If the source cannot be reached.
+        ValueError: If the checksum is wrong; a download is then deleted.
+    """
+    path = folder / source.file
+    if path.exists():
+        check_md5(path, source.md5)
+        return path
+    part = path.with_name(path.name + '.part')
+    for attempt in range(1, attempts + 1):
+        try:
+            _fetch(source.url, part, progress)
+            break
+        except OSError as error:
+            if attempt == attempts:
+                raise ConnectionError(
+                    f'{source.url} cannot be reached ({error}). Without a network, get '
+                    f'{source.file} (MD5 {source.md5}) elsewhere, put it at {path} and run this '
+                    'again; a started download goes on where it stopped.'
+                ) from error
+            time.sleep(attempt)
+    try:
+        check_md5(part, source.md5)
+    except ValueError:
+        part.unlink()
+        raise
+    return part.rename(path)
+
+
+def _fetch(url: str, part: Path, progress: Progress) -> None:
+    """Appends what is missing of ``url`` to ``part``."""
+    start = part.stat().st_size if part.exists() else 0
+    headers = {'Range': f'bytes={start}-'} if start else {}
+    try:
+        reply = urllib.request.urlopen(
+            urllib.request.Request(url, headers=headers), timeout=_TIMEOUT
+        )
+    except urllib.error.HTTPError as error:
+        if error.code == 416 and start:  # nothing is missing
+            return
+        raise
+    with reply:
+        if reply.status != 206:  # the server sends the whole file
+            start = 0
+        length = reply.headers.get('Content-Length')
+        total = start + int(length) if length else 0
+        with part.open('ab' if start else 'wb') as file:
+            done = start
+            while chunk := reply.read(_CHUNK):
+                file.write(chunk)
+                done += len(chunk)
+                progress(done, total)
+    if total and done < total:
+        raise ConnectionError(f'the connection broke after {done} of {total} bytes')

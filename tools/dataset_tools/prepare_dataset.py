@@ -1,0 +1,61 @@
+"""Gets a data set from its official source: download, checksum, safe unpacking."""
+
+import argparse
+import sys
+from pathlib import Path
+
+# First, because it names what is missing where the host would only raise a KeyError.
+import automix_mm  # noqa: F401
+
+# isort: split
+from automix_mm.datasets.downloading import SOURCES, download
+from automix_mm.datasets.unpacking import unpack
+
+EXAMPLE = """example:
+  python tools/dataset_tools/prepare_dataset.py cifar100 data
+
+A started download goes on where it stopped. ImageNet has no public download: register at
+https://image-net.org, and let tools/dataset_tools/check_dataset.py say which layout is expected.
+"""
+
+
+def parse_args() -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument('name', choices=SOURCES, metavar='NAME', help=', '.join(SOURCES))
+    parser.add_argument('root', metavar='ROOT', help='folder to put it into, such as data')
+    parser.add_argument('--delete', action='store_true', help='delete the archive at the end')
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Downloads and unpacks; returns the exit code."""
+    args = parse_args()
+    source, root = SOURCES[args.name], Path(args.root).expanduser()
+    root.mkdir(parents=True, exist_ok=True)
+    try:
+        print(f'Getting {source.url} ...', flush=True)
+        archive = download(source, root)
+        print(f'Unpacking {archive} ...', flush=True)
+        count = unpack(archive, root)
+    except (OSError, ValueError) as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print('\nStopped. Run this again to go on.', file=sys.stderr)
+        return 130
+    if args.delete:
+        archive.unlink()
+    print(
+        f'{count} files in {root / source.folder}. '
+        f'Check them: python tools/dataset_tools/check_dataset.py {args.name} {args.root}'
+    )
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -10,6 +10,8 @@ from torch import Tensor
 _REACHES = (12, 24, 48, 28, 56, 112)
 # As many pixels at a time keep the sums over their surrounds in a processor's cache.
 _CPU_PIXELS = 1 << 17
+# Up to this side length, products with small matrices beat many small operators.
+_SMALL = 64
 _RGB_TO_GREY = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 
@@ -37,11 +39,12 @@ def fine_grained_saliency(images: Tensor) -> Tensor:
         Tensor: Saliency (N, H, W), float32, not negative; the largest on-part and the largest
             off-part of an image are 1 each. All 0 for an image without contrast.
     """
-    grey = _smooth(_to_grey(images))
-    count = max(_CPU_PIXELS // max(grey[0].numel(), 1), 1) if grey.is_cpu else len(grey)
-    if len(grey) <= count:
-        return _saliency(grey)
-    return torch.cat([_saliency(part) for part in grey.split(count)])
+    with torch.autocast(images.device.type, enabled=False):  # half precision moves the maximum
+        grey = _smooth(_to_grey(images))
+        count = max(_CPU_PIXELS // max(grey[0].numel(), 1), 1) if grey.is_cpu else len(grey)
+        if len(grey) <= count:
+            return _saliency(grey)
+        return torch.cat([_saliency(part) for part in grey.split(count)])
 
 
 def most_salient(saliency: Tensor) -> tuple[Tensor, Tensor]:
@@ -72,6 +75,8 @@ class _Windows(NamedTuple):
         top: First row, as ``bottom``.
         own: What a pixel's value counts in its contrast to each surround, (S, H, W).
         around: What the sum over the surround, the pixel included, counts, (S, H, W).
+        rows: Of small images, ones where a row lies in the surround of a pixel's row, (S, H, H).
+        columns: The same for columns, transposed, (S, W, W).
     """
 
     reaches: tuple[int, ...]
@@ -79,6 +84,8 @@ class _Windows(NamedTuple):
     top: Tensor
     own: Tensor
     around: Tensor
+    rows: Tensor | None
+    columns: Tensor | None
 
 
 @lru_cache(maxsize=8)
@@ -86,11 +93,13 @@ def _windows(height: int, width: int, device: torch.device) -> _Windows:
     # A surround that covers the image from everywhere needs to be summed only once.
     cut = [(min(reach, height), min(reach, width)) for reach in _REACHES]
     reaches = tuple(dict.fromkeys(cut))
-    bounds, own, around = [], [], []
+    bounds, own, around, rows, columns = [], [], [], [], []
     for reach_y, reach_x in reaches:
         top, bottom = _span(height, reach_y)
         left, right = _span(width, reach_x)
         bounds.append(torch.stack([bottom, top]))
+        rows.append(_covers(top, bottom))
+        columns.append(_covers(left, right).mT)
         share = 1 / (torch.outer(bottom - top, right - left) - 1).clamp(min=1)
         # grey - (sum - grey) / (area - 1), as many times as this surround counts.
         times = cut.count((reach_y, reach_x))
@@ -103,7 +112,15 @@ def _windows(height: int, width: int, device: torch.device) -> _Windows:
         top,
         torch.stack(own).to(device),
         torch.stack(around).to(device),
+        torch.stack(rows).to(device) if max(height, width) <= _SMALL else None,
+        torch.stack(columns).to(device) if max(height, width) <= _SMALL else None,
     )
+
+
+def _covers(begin: Tensor, end: Tensor) -> Tensor:
+    """Return ones where position j lies in [begin, end) of i, float32 (length, length)."""
+    index = torch.arange(len(begin))
+    return ((index >= begin.unsqueeze(1)) & (index < end.unsqueeze(1))).float()
 
 
 def _span(length: int, reach: int) -> tuple[Tensor, Tensor]:
@@ -127,6 +144,8 @@ def _saliency(grey: Tensor) -> Tensor:
 
 def _window_sums(grey: Tensor, windows: _Windows) -> Tensor:
     """Sum (N, H, W) over the surrounds of each pixel: (N, S, H, W)."""
+    if windows.rows is not None and windows.columns is not None:
+        return windows.rows @ grey.unsqueeze(1) @ windows.columns
     num, height, width = grey.shape
     integral = grey.new_zeros(num, height + 1, width + 1)
     torch.cumsum(grey.cumsum(1), 2, out=integral[:, 1:, 1:])
@@ -158,6 +177,9 @@ def _to_grey(images: Tensor) -> Tensor:
 
 def _smooth(grey: Tensor) -> Tensor:
     """Apply the 3x3 binomial filter twice, borders mirrored without repetition, 256 times."""
+    if max(grey.shape[1:]) <= _SMALL:
+        rows, columns = (_binomial(length, grey.device) for length in grey.shape[1:])
+        return rows @ grey @ columns.mT
     for axis in (1, 2):
         grey = grey.index_select(axis, _mirrored(grey.shape[axis], grey.device))
         for _ in range(4):
@@ -172,3 +194,13 @@ def _mirrored(length: int, device: torch.device) -> Tensor:
     period = max(2 * (length - 1), 1)
     index = torch.arange(-2, length + 2) % period
     return torch.minimum(index, period - index).clamp(max=length - 1).to(device)
+
+
+@lru_cache(maxsize=32)
+def _binomial(length: int, device: torch.device) -> Tensor:
+    """Return the filter (1, 4, 6, 4, 1) along an axis with mirrored borders, (length, length)."""
+    matrix = torch.zeros(length, length)
+    for shift, weight in enumerate((1.0, 4.0, 6.0, 4.0, 1.0)):
+        at = _mirrored(length, torch.device('cpu'))[shift : shift + length]
+        matrix[torch.arange(length), at] += weight
+    return matrix.to(device)

@@ -191,3 +191,21 @@ def test_close_to_opencv_which_rounds_to_8_bits(size):
     fits = ours < 0.97
     assert fits.float().mean() > 0.9
     assert (theirs - ours).abs()[fits].max() <= 8 / 255
+
+
+@pytest.mark.parametrize('side', [32, 80], ids=['small', 'large'])
+def test_autocast_changes_nothing(side):
+    images = torch.rand(3, 3, side, side, generator=torch.Generator().manual_seed(1))
+    expected = fine_grained_saliency(images)
+    with torch.autocast('cpu', torch.bfloat16):
+        assert torch.equal(fine_grained_saliency(images), expected)
+
+
+def test_small_and_large_images_are_treated_alike(monkeypatch):
+    images = torch.rand(2, 3, 40, 61, generator=torch.Generator().manual_seed(2))
+    small = fine_grained_saliency(images)
+    monkeypatch.setattr(saliency, '_SMALL', 0)
+    saliency._windows.cache_clear()
+    large = fine_grained_saliency(images)
+    saliency._windows.cache_clear()
+    torch.testing.assert_close(small, large, rtol=1e-4, atol=1e-5)

@@ -15,13 +15,13 @@ from .shared import (
     LEAVES,
     METAFILES,
     ROOT,
-    backbone,
     built,
     config,
     ids,
     image_size,
     metafile_models,
     mixing,
+    out_channels,
 )
 
 
@@ -30,10 +30,10 @@ def test_builds(path):
     cfg = config(path)
     model = built(path)
     channels, size = len(cfg.data_preprocessor.mean), image_size(cfg)
-    images = torch.zeros(2, channels, size, size, device='meta')
-    assert backbone(model)(images)[-1].shape[1] == cfg.model.head.in_channels
+    assert out_channels(cfg, 2, channels, size, size) == cfg.model.head.in_channels
     assert cfg.model.head.num_classes == cfg.data_preprocessor.num_classes
     if 'MixBlock' in str(mixing(cfg)):
+        images = torch.zeros(2, channels, size, size, device='meta')
         features = model.q.stage_features(images, cfg.model.mixer.feature_stage)
         assert features.shape[1] == cfg.model.mixer.in_channels
     for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):

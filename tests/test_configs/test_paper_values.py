@@ -26,6 +26,7 @@ from .shared import (
     config,
     docstring,
     ids,
+    image_size,
     leaf,
     metafile_entry,
     mixing,
@@ -41,13 +42,19 @@ NETWORKS = {  # parameters of the backbone; for CIFAR and Tiny-ImageNet those be
     ('r18', 'cifar100'): 11_168_832,
     ('rx50', 'cifar100'): 22_972_224,
     ('r18', 'tiny_imagenet'): 11_168_832,
+    ('rx50', 'tiny_imagenet'): 22_972_224,
+    ('r18', 'stl10'): 11_176_512,
+    ('rx50', 'stl10'): 22_979_904,
+    ('r18', 'cub200'): 11_176_512,
+    ('rx50', 'cub200'): 22_979_904,
     ('r18', 'imagenet'): 11_176_512,
     ('r50', 'imagenet'): 23_508_032,
 }
 
 
 def network_and_data(name):
-    return re.search(r'(rx50|r50|r18)_(cifar100|cifar10|tiny_imagenet|imagenet)', name).groups()
+    data = 'cifar100|cifar10|tiny_imagenet|imagenet|stl10|cub200'
+    return re.search(rf'(rx50|r50|r18)_({data})', name).groups()
 
 
 def test_the_tables_cover_every_config_with_a_cell():
@@ -60,9 +67,9 @@ def test_schedule_and_network(name):
     path = leaf(name)
     cfg = config(path)
     network, data = network_and_data(name)
-    epochs, batch, lr = SCHEDULES[data]
+    epochs, batch, lr, decay = SCHEDULES[data]
     optimizer = dict(cfg.optim_wrapper.optimizer)
-    assert optimizer == dict(type='SGD', lr=lr, momentum=0.9, weight_decay=0.0001)
+    assert optimizer == dict(type='SGD', lr=lr, momentum=0.9, weight_decay=decay)
     scheduler = cfg.param_scheduler
     assert cfg.train_cfg.max_epochs == scheduler.end == scheduler.T_max == epochs
     assert scheduler.type == 'CosineAnnealingLR'
@@ -130,11 +137,11 @@ def test_momentum_of_the_paper(path):
 
 
 def test_probability_of_the_originals():
-    """CutMix and SaliencyMix mix half of the batches on CIFAR, all on ImageNet."""
+    """CutMix and SaliencyMix mix half of the batches on CIFAR, all elsewhere."""
     for path in LEAVES:
         fields = mixing(config(path))
         if fields is not None and fields.type in ('automix_mm.CutMix', 'automix_mm.SaliencyMix'):
-            assert fields.prob == (1 if path.stem.endswith('_imagenet') else 0.5), path.stem
+            assert fields.prob == (0.5 if '_cifar' in path.stem else 1), path.stem
 
 
 @pytest.mark.parametrize(
@@ -144,18 +151,18 @@ def test_puzzlemix_knows_the_scale_of_its_images(path):
     cfg = config(path)
     assert list(cfg.model.mixer.std) == list(cfg.data_preprocessor.std)
     energy = dict(cfg.model.mixer.energy)
-    t_size, neigh_size = (-1, 2) if path.stem.endswith('imagenet') else (4, 4)
+    t_size, neigh_size = (-1, 2) if image_size(cfg) == 224 else (4, 4)
     assert energy == dict(n_labels=3, beta=1.2, gamma=0.5, eta=0.2, neigh_size=neigh_size)
     assert dict(cfg.model.mixer.transport) == dict(t_eps=0.8, t_size=t_size)
 
 
 def test_loss_of_manifoldmix():
-    """The original's; on ImageNet, which it does not train on, cross entropy."""
+    """The original's on CIFAR and Tiny-ImageNet; on the others, which it has not, cross entropy."""
     for path in LEAVES:
         if path.parent.name == 'manifoldmix':
             loss = config(path).model.head.loss
-            imagenet = path.stem.endswith('imagenet')
-            name = 'CrossEntropyLoss' if imagenet else 'automix_mm.SoftmaxBCELoss'
+            original = 'cifar' in path.stem or 'tiny_imagenet' in path.stem
+            name = 'automix_mm.SoftmaxBCELoss' if original else 'CrossEntropyLoss'
             assert dict(loss) == dict(type=name)
 
 

@@ -1,14 +1,6 @@
 """Tiny-ImageNet (200 classes, 64x64) with the paper's RandomResizedCrop and flip (4.1.2).
 
-Expects the folders of the official archive, tiny-imagenet-200, with one folder per class in val/
-too; `train/<wnid>/images/` may stay as it is:
-
-    data/tiny-imagenet-200/train/<wnid>/**/*.JPEG
-    data/tiny-imagenet-200/val/<wnid>/**/*.JPEG
-
-The archive has all validation images in val/images/ and their classes in val/val_annotations.txt
-(file name, wnid, ...): move each image into the folder of its wnid, then remove the empty
-val/images/. Classes are numbered in the order of the sorted wnids.
+Expects the folder of the official archive, tiny-imagenet-200, in data/, as it is unpacked.
 """
 
 data_preprocessor = dict(
@@ -31,9 +23,9 @@ train_dataloader = dict(
     num_workers=4,
     drop_last=True,
     dataset=dict(
-        type='CustomDataset',
+        type='automix_mm.TinyImageNet',
         data_root='data/tiny-imagenet-200',
-        data_prefix='train',
+        split='train',
         pipeline=train_pipeline,
     ),
     sampler=dict(type='DefaultSampler', shuffle=True),
@@ -42,9 +34,9 @@ val_dataloader = dict(
     batch_size=100,
     num_workers=2,
     dataset=dict(
-        type='CustomDataset',
+        type='automix_mm.TinyImageNet',
         data_root='data/tiny-imagenet-200',
-        data_prefix='val',
+        split='val',
         pipeline=test_pipeline,
     ),
     sampler=dict(type='DefaultSampler', shuffle=False),

@@ -1,0 +1,133 @@
+"""The folders that configs say they expect are the ones that they read; where weights are from."""
+
+import copy
+from pathlib import Path
+
+import mmpretrain
+import numpy as np
+import pytest
+import torch
+import yaml
+from mmpretrain.registry import DATASETS, MODELS
+from PIL import Image
+
+from .shared import LEAVES, config, ids, leaf
+
+
+def save(path, level, size=64):
+    """A red image."""
+    image = np.zeros((size, size, 3), np.uint8)
+    image[..., 0] = level
+    path.parent.mkdir(parents=True)
+    Image.fromarray(image).save(path)
+
+
+def tiny_imagenet(root):
+    """Two classes in the layout of the official archive."""
+    for wnid, level in (('n02', 200), ('n01', 100)):
+        save(root / 'train' / wnid / 'images' / f'{wnid}_0.JPEG', level)
+        (root / 'train' / wnid / f'{wnid}_boxes.txt').write_text('n_0.JPEG 0 0 63 63\n')
+    save(root / 'val' / 'images' / 'val_0.JPEG', 100)
+    Image.new('RGB', (64, 64), (200, 0, 0)).save(root / 'val' / 'images' / 'val_1.JPEG')
+    lines = ['val_0.JPEG\tn01\t0\t0\t63\t63', 'val_1.JPEG\tn02\t0\t0\t63\t63']
+    (root / 'val' / 'val_annotations.txt').write_text('\n'.join(lines) + '\n')
+    (root / 'wnids.txt').write_text('n02\nn01\n')
+
+
+def stl10(root):
+    """Two images in each of the binary files, whose labels start at 1."""
+    root.mkdir(exist_ok=True)
+    images = np.zeros((2, 3, 96, 96), np.uint8)
+    images[:, 0] = np.array([100, 200])[:, None, None]
+    for split in ('train', 'test'):
+        images.tofile(root / f'{split}_X.bin')
+        np.array([1, 2], np.uint8).tofile(root / f'{split}_y.bin')
+
+
+def cub200(root):
+    """Two training and two test images with the lists of the official archive."""
+    names = [f'00{label}.Bird/{split}.jpg' for split in ('test', 'train') for label in (1, 2)]
+    for number, name in enumerate(names):
+        save(root / 'images' / str(number) / name, (number % 2 + 1) * 100, 256)
+    rows = {
+        'images.txt': [f'{number}/{name}' for number, name in enumerate(names)],
+        'image_class_labels.txt': [1, 2, 1, 2],
+        'train_test_split.txt': [0, 0, 1, 1],
+    }
+    for file, values in rows.items():
+        (root / file).write_text(''.join(f'{i} {value}\n' for i, value in enumerate(values, 1)))
+
+
+ARCHIVES = {
+    'tiny_imagenet': (tiny_imagenet, 'automix_mm.TinyImageNet', 64),
+    'stl10': (stl10, 'automix_mm.STL10', 96),
+    'cub200': (cub200, 'CUB', 224),
+}
+
+
+@pytest.mark.parametrize('loader', ['train_dataloader', 'val_dataloader'])
+@pytest.mark.parametrize('data', ARCHIVES)
+def test_reads_the_archive(data, loader, tmp_path):
+    make, name, size = ARCHIVES[data]
+    cfg = config(leaf(f'vanilla_r18_{data}'))
+    fields = copy.deepcopy(cfg[loader].dataset.to_dict())
+    assert fields['type'] == name
+    if DATASETS.get(name) is None:
+        pytest.skip(f'{name} is not registered')
+    make(tmp_path)
+    dataset = DATASETS.build(fields | dict(data_root=str(tmp_path)))
+    assert len(dataset) == 2
+    for index, level in enumerate((100, 200)):
+        item = dataset[index]
+        assert item['inputs'].shape == (3, size, size)
+        assert item['data_samples'].gt_label.item() == index
+        # In the order BGR, which the preprocessor turns round (to_rgb).
+        assert abs(item['inputs'][2].float().mean() - level) < 5
+        assert item['inputs'][0].float().mean() < 5
+    assert cfg.data_preprocessor.to_rgb is True
+
+
+CUB = [path for path in LEAVES if path.stem.endswith('_cub200')]
+
+
+@pytest.mark.parametrize('path', CUB, ids=ids)
+def test_cub_starts_from_the_hosts_imagenet_weights(path):
+    """Those that mmpretrain's own index names for the network."""
+    folder, name = ('resnext', 'resnext50-32x4d_8xb32_in1k')
+    if '_rx50_' not in f'_{path.stem}':
+        folder, name = ('resnet', 'resnet18_8xb32_in1k')
+    index = Path(mmpretrain.__file__).parent / '.mim' / 'configs' / folder / 'metafile.yml'
+    (model,) = (m for m in yaml.safe_load(index.read_text())['Models'] if m['Name'] == name)
+    init_cfg = config(path).model.backbone.init_cfg
+    expected = dict(type='Pretrained', checkpoint=model['Weights'], prefix='backbone')
+    assert dict(init_cfg) == expected
+
+
+def test_nothing_else_starts_from_weights():
+    assert len(CUB) == 18
+    for path in set(LEAVES) - set(CUB):
+        assert 'init_cfg' not in config(path).model.backbone and config(path).load_from is None
+
+
+@pytest.mark.parametrize('name', ['vanilla_r18_cub200', 'mixup_r18_cub200', 'r18_cub200'])
+def test_weights_reach_every_encoder(name, tmp_path):
+    """From a file with the host's names: into the classifier, or into q and its average k."""
+    cfg = config(leaf(name))
+    model = copy.deepcopy(cfg.model)
+    model.setdefault('data_preprocessor', copy.deepcopy(cfg.data_preprocessor))
+    model.backbone.update(stem_channels=8, base_channels=8)
+    model.head.in_channels = 64
+    if 'mixer' in model:
+        model.mixer.in_channels = 32
+    source = MODELS.build(dict(model.backbone, init_cfg=None))
+    for tensor in source.state_dict().values():
+        tensor.copy_(torch.rand(tensor.shape) * 10)
+    checkpoint = {f'backbone.{key}': value for key, value in source.state_dict().items()}
+    torch.save(dict(state_dict=checkpoint), tmp_path / 'weights.pth')
+    model.backbone.init_cfg.checkpoint = str(tmp_path / 'weights.pth')
+    classifier = MODELS.build(model)
+    classifier.init_weights()
+    encoders = [classifier.q, classifier.k] if 'mixer' in model else [classifier]
+    for encoder in encoders:
+        for key, value in source.state_dict().items():
+            assert torch.equal(encoder.backbone.state_dict()[key], value), key

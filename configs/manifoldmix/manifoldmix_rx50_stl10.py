@@ -4,7 +4,7 @@ Paper: arXiv 2103.13027 v1, Table 7, row ManifoldMix, column ResNeXt-50; alpha 0
 Command: python tools/train.py configs/manifoldmix/manifoldmix_rx50_stl10.py
 Expected: 83.12 % top-1 (the paper; mean of three runs, each the median of its last 10 epochs).
 Not in the paper: input, stage 0 or stage 1 is mixed, as the original; cross entropy, since the
-    original, with its BCE, trains on CIFAR and Tiny-ImageNet only.
+    original, with its BCE, has no STL-10.
 Cost: not measured.
 """
 

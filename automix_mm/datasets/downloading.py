@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import sys
 import time
 import urllib.error
@@ -106,7 +107,7 @@ def download(
         try:
             _fetch(source.url, part, progress)
             break
-        except OSError as error:
+        except (OSError, http.client.HTTPException) as error:
             if attempt == attempts:
                 raise ConnectionError(
                     f'{source.url} cannot be reached ({error}). Without a network, get '

@@ -44,12 +44,13 @@ def run_lock(work_dir: Path) -> Iterator[int]:
         except BlockingIOError:
             raise Locked(f'{work_dir} is in use by {_owner(path)}') from None
         os.ftruncate(descriptor, 0)
-        os.pwrite(
-            descriptor, json.dumps(dict(pid=os.getpid(), host=socket.gethostname())).encode(), 0
-        )
-        yield descriptor
-        # Not unlinked: one who has opened the file already would hold a lock that nobody sees.
-        os.ftruncate(descriptor, 0)
+        owner = dict(pid=os.getpid(), host=socket.gethostname())
+        os.pwrite(descriptor, json.dumps(owner).encode(), 0)
+        try:
+            yield descriptor
+        finally:
+            # Not unlinked: who has opened the file already would hold a lock that nobody sees.
+            os.ftruncate(descriptor, 0)
     finally:
         os.close(descriptor)
 

@@ -52,6 +52,13 @@ def test_written_files(table2_column, tmp_path):
     assert ',200,,,,,0,3,79.31,,' in lines[2]  # nothing measured: nothing written
 
 
+def test_only_the_paper_is_quoted(tmp_path):
+    text = markdown(collect(KNOWN['table2_reduced'], settings(tmp_path)))
+    assert '| MixUp | — |' in text
+    text = markdown(collect(KNOWN['table1'], settings(tmp_path)))
+    assert '| PuzzleMix | — (paper 97.10) | — (paper —) |' in text
+
+
 def test_another_length_is_said(tmp_path):
     found = collect(KNOWN['table2'], settings(tmp_path, epochs=20))
     assert 'Every run has 20 epochs here, whatever the paper has.' in markdown(found)

@@ -63,7 +63,7 @@ def test_from_the_folder_to_the_table(workplace):
     assert execute(run, workplace).count(': complete, ') == 4
     assert '4 runs: 4 complete' in execute(plan, workplace)
     table = execute(collect, workplace)
-    assert re.search(r'\| alpha=0.5 \| \d+\.\d\d \(paper —\) \|', table)
+    assert re.search(r'\| alpha=0.5 \| \d+\.\d\d \|', table)
     report = json.loads((workplace / 'work_dirs/reproduced/sweep_automix_mine.json').read_text())
     assert [cell['seeds_complete'] for cell in report['cells']] == [1] * 4
 

@@ -19,7 +19,7 @@ from .runs import read_top1
 # Nine methods: two dark tones of Paul Tol's muted palette beside the seven of all pictures. Black
 # and the solid line are kept for the last row, AutoMix in the tables.
 _COLORS = (*COLORS[:6], '#882255', '#999933', COLORS[6])
-_STYLES = (*LINE_STYLES[1:], (0, (3, 1)), '-')
+_STYLES = (*LINE_STYLES[1:], (0, (3, 1)), (0, (5, 1, 1, 1)), '-')
 
 
 class Line(NamedTuple):
@@ -163,7 +163,8 @@ def _sensitivity(found: Collected) -> Figure | None:
         return None
     panels = found.experiment.columns
     figure = new_figure(5.2 * len(panels), 4)
-    for axes, column in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+    grid = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    for axes, column in zip(grid, panels, strict=True):
         cells = [one for one in found.cells if one.cell.column == column]
         places = range(len(cells))
         ours = [(x, one) for x, one in zip(places, cells, strict=True) if one.mean is not None]

@@ -159,15 +159,22 @@ def _legend(experiment: Experiment) -> str:
 def _text(one: Measured | None, experiment: Experiment) -> str:
     if one is None:
         return ''
-    printed = '—' if one.cell.paper is None else f'{one.cell.paper:.{experiment.digits}f}'
+    printed = _printed(one.cell, experiment)
     if one.mean is None:
-        return f'— (paper {printed})'
+        return f'—{printed}'
     ours = f'{one.mean:.2f}' + (f' ± {one.spread:.2f}' if one.spread is not None else '')
     if len(one.by_seed) < one.seeds:
         ours += f' [{len(one.by_seed)} of {one.seeds} seeds]'
     if one.difference is None:
-        return f'{ours} (paper {printed})'
-    return f'{ours} (paper {printed}, {one.difference:+.2f})'
+        return ours + printed
+    return f'{ours}{printed[:-1]}, {one.difference:+.2f})'
+
+
+def _printed(cell: Cell, experiment: Experiment) -> str:
+    """The paper's value in brackets; nothing for an experiment that is not the paper's."""
+    if all(other.paper is None for other in experiment.cells):
+        return ''
+    return ' (paper —)' if cell.paper is None else f' (paper {cell.paper:.{experiment.digits}f})'
 
 
 def as_rows(found: Collected) -> list[dict[str, Any]]:

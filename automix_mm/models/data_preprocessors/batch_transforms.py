@@ -57,11 +57,10 @@ class BatchRandomFlip:
 
     def apply(self, images: Tensor, drawn: Tensor) -> Tensor:
         """Mirror the images (N, C, H, W) of which ``drawn`` (N,) is true."""
-        if images.device.type == 'cpu':  # a choice by mask takes ten times as long there
-            chosen = drawn.nonzero().squeeze(1)
-            flipped = images.index_select(0, chosen).flip(-1)
-            return images.index_copy(0, chosen, flipped)
-        return torch.where(drawn.view(-1, 1, 1, 1), images.flip(-1), images)
+        # Whole images are chosen, not pixels by a mask, which takes ten times as long on a CPU.
+        both = torch.cat([images, images.flip(-1)])  # (2N, C, H, W)
+        number = torch.arange(len(images), device=images.device)
+        return both.index_select(0, number + len(images) * drawn)
 
 
 class BatchRandomCrop:

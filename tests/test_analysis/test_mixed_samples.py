@@ -51,7 +51,7 @@ def classifier():
             neck=dict(type='GlobalAveragePooling'),
             head=dict(type='automix_mm.MixupHead', num_classes=10, in_channels=64),
             mixer=dict(type='automix_mm.MixBlock', in_channels=8, feature_stage=0),
-            momentum=dict(),
+            momentum={},
         )
     )
     with torch.no_grad():

@@ -150,8 +150,8 @@ def choose(names: Iterable[str], known: Mapping[str, Experiment]) -> list[Experi
             chosen |= {key: one for key, one in known.items() if not key.endswith('reduced')}
             continue
         key = re.sub(r'[\s._-]', '', name.lower())
-        key = re.sub(r'^fig(ure)?(?=\d)', 'figure', key)
-        key = re.sub(r'^(tab(le)?)?(?=a?\d)', 'table', key)
+        key = re.sub(r'^(figure|fig)(?=\d)', 'figure', key)
+        key = re.sub(r'^(table|tab|)(?=a?\d)', 'table', key)
         keys = [one for one in known if one.replace('_', '') == key]
         if not keys:
             raise ValueError(f'There is no {name}; known are all, {", ".join(known)}.')

@@ -190,10 +190,14 @@ def _smooth(grey: Tensor) -> Tensor:
 
 @lru_cache(maxsize=32)
 def _mirrored(length: int, device: torch.device) -> Tensor:
+    return _mirror(length).to(device)
+
+
+def _mirror(length: int) -> Tensor:
     """Return the positions that stand in for -2 ... length + 1, long (length + 4,)."""
     period = max(2 * (length - 1), 1)
     index = torch.arange(-2, length + 2) % period
-    return torch.minimum(index, period - index).clamp(max=length - 1).to(device)
+    return torch.minimum(index, period - index).clamp(max=length - 1)
 
 
 @lru_cache(maxsize=32)
@@ -201,6 +205,6 @@ def _binomial(length: int, device: torch.device) -> Tensor:
     """Return the filter (1, 4, 6, 4, 1) along an axis with mirrored borders, (length, length)."""
     matrix = torch.zeros(length, length)
     for shift, weight in enumerate((1.0, 4.0, 6.0, 4.0, 1.0)):
-        at = _mirrored(length, torch.device('cpu'))[shift : shift + length]
+        at = _mirror(length)[shift : shift + length]
         matrix[torch.arange(length), at] += weight
     return matrix.to(device)

@@ -1,10 +1,9 @@
 """The contract of a mixer that needs only pixels: usable in any classifier of the host."""
 
-import torch
-from mmengine.dist import get_rank
 from torch import Tensor
 
-from automix_mm.mixing import Mixer, mix_scores, stream_seed
+from automix_mm.mixing import Mixer, mix_scores
+from automix_mm.seeding import batch_generator
 
 
 class BatchAugment(Mixer):
@@ -20,10 +19,7 @@ class BatchAugment(Mixer):
         Returns:
             tuple[Tensor, Tensor]: Mixed images (N, C, H, W) and targets (N, K).
         """
-        # One number of torch's generator, which the host seeds alike on every rank.
-        seed = int(torch.randint(1 << 62, ()))
-        generator = torch.Generator(inputs.device)
-        generator.manual_seed(stream_seed(seed, get_rank()))
+        generator = batch_generator(inputs.device)
         size = (inputs.shape[-2], inputs.shape[-1])
         mixed = self.mix(inputs, self.draw(len(inputs), size, generator))
         return mixed.images, mix_scores(score, mixed.pair)

@@ -10,8 +10,10 @@ import torch.nn.functional as F
 from mmengine.optim import OptimWrapper
 from mmpretrain.registry import BATCH_AUGMENTS as HOST_AUGMENTS
 
-from automix_mm import batch_augments  # noqa: F401  (registers the mixers)
-from automix_mm.batch_augments import batch_augment
+from automix_mm import (
+    batch_augments,  # noqa: F401  (registers the mixers)
+    seeding,
+)
 from automix_mm.registry import BATCH_AUGMENTS
 from tests.small_models import CLASSES, batch, plain_classifier, samples, sgd
 
@@ -206,7 +208,7 @@ def test_ranks_draw_their_own(name, monkeypatch):
     augment, (images, score) = build(name), (batch(8)[0], torch.eye(8))
     found = []
     for rank in (0, 1, 1):
-        monkeypatch.setattr(batch_augment, 'get_rank', lambda rank=rank: rank)
+        monkeypatch.setattr(seeding, 'get_rank', lambda rank=rank: rank)
         torch.manual_seed(5)
         found.append(augment(images, score))
     (zero_images, zero), (one_images, one), (_, again) = found
@@ -220,7 +222,7 @@ def test_ranks_stay_in_step_behind_the_call(name, monkeypatch):
     """Whatever the rank drew, the host's generator is where it is on every other rank."""
     augment, states = build(name), []
     for rank in (0, 1):
-        monkeypatch.setattr(batch_augment, 'get_rank', lambda rank=rank: rank)
+        monkeypatch.setattr(seeding, 'get_rank', lambda rank=rank: rank)
         torch.manual_seed(5)
         augment(batch(4)[0], torch.eye(4))
         states.append(torch.get_rng_state())

@@ -214,7 +214,7 @@ def test_draws_follow_the_global_seed():
 
 
 def test_ranks_draw_apart(monkeypatch):
-    module = 'automix_mm.models.data_preprocessors.array_preprocessor.get_rank'
+    module = 'automix_mm.seeding.get_rank'
     ours = ArrayPreprocessor([dict(type='RandomCrop', crop_size=6)])
     found = []
     for rank in (0, 1):

@@ -3,15 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 import torch.nn.functional as F
-from mmengine.dist import get_rank
 from mmpretrain.models.utils import ClsDataPreprocessor
 from mmpretrain.structures import DataSample
 from torch import Tensor
 
-from automix_mm.mixing import stream_seed
 from automix_mm.registry import MODELS
+from automix_mm.seeding import batch_generator
 
 from .batch_labels import BatchLabels
 from .batch_resized_crop import BatchRandomResizedCrop
@@ -81,8 +79,7 @@ class ArrayPreprocessor(ClsDataPreprocessor):
 
     def transform(self, images: Tensor) -> Tensor:
         """Draw and apply the transforms to images (N, 3, H, W) uint8."""
-        seed = int(torch.randint(1 << 62, ()))
-        generator = torch.Generator(images.device).manual_seed(stream_seed(seed, get_rank()))
+        generator = batch_generator(images.device)
         for step in self.transforms:
             size = (images.shape[2], images.shape[3])
             images = step.apply(images, step.draw(len(images), size, generator))

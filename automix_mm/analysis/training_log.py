@@ -5,8 +5,8 @@ import statistics
 from pathlib import Path
 from typing import NamedTuple
 
-#: Epochs at the end of a run whose median top-1 is the run's result (paper, 4.1).
-LAST_EPOCHS = 10
+from automix_mm.hooks.last10_hook import LAST_EPOCHS
+
 _MEDIAN = '_last10_median'  # what Last10Hook logs is no head of its own
 
 

@@ -13,7 +13,9 @@ from typing import Any, NamedTuple
 
 from mmengine.config import Config
 
-from ..training_log import LAST_EPOCHS, scan_log
+from automix_mm.hooks.last10_hook import LAST_EPOCHS
+
+from ..training_log import scan_log
 from .event_files import read_events
 from .experiments import Cell
 

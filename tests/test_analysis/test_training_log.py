@@ -87,5 +87,8 @@ def test_the_tool_prints_table_and_json(tmp_path):
     assert '| vanilla | 12 | 6.50 |' in done.stdout
     rows = json.loads(done.stdout.splitlines()[-1])
     assert [row['top1_last10_median'] for row in rows] == [6.5, 11.5]
-    missing = run(tmp_path / 'none')
-    assert missing.returncode == 1 and 'found none' in missing.stderr
+    write(tmp_path / 'short', '20260101_000000', range(3))
+    some = run(tmp_path / 'none', tmp_path / 'short', tmp_path / 'automix')
+    assert some.returncode == 1
+    assert 'found none' in some.stderr and 'short: the median of the last 10' in some.stderr
+    assert [row['run'] for row in json.loads(some.stdout.splitlines()[-1])] == ['automix']

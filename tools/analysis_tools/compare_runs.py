@@ -8,6 +8,7 @@ Example:
 
 import argparse
 import json
+import sys
 from typing import Any
 
 from automix_mm.analysis.training_log import TrainingLog, last_median, read_log
@@ -35,13 +36,15 @@ def figures(log: TrainingLog) -> dict[str, Any]:
     )
 
 
-def main() -> None:
-    """Print the comparison."""
+def main() -> int:
+    """Print the comparison; runs without a result are named, and make the exit code 1."""
     args = parse_args()
-    try:
-        rows = [figures(read_log(work_dir)) for work_dir in args.work_dirs]
-    except (FileNotFoundError, ValueError) as error:
-        raise SystemExit(f'compare_runs.py: {error}') from error
+    rows = []
+    for work_dir in args.work_dirs:
+        try:
+            rows.append(figures(read_log(work_dir)))
+        except (FileNotFoundError, ValueError) as error:
+            print(f'compare_runs.py: {error}', file=sys.stderr)
     print('| run | validations | top-1, last-10 median | every head | seconds per iteration |')
     print('|---|---|---|---|---|')
     for row in rows:
@@ -51,7 +54,8 @@ def main() -> None:
             f'| {row["seconds_per_iteration"]:.3f} |'
         )
     print(json.dumps(rows))
+    return 0 if len(rows) == len(args.work_dirs) else 1
 
 
 if __name__ == '__main__':
-    main()
+    sys.exit(main())

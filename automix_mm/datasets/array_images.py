@@ -38,7 +38,6 @@ class ArrayImages(BaseDataset):
     """
 
     SPLITS: tuple[str, ...] = ('train', 'test')
-    ITEMS_BGR = True
 
     images: Tensor | None = None
     labels: Tensor
@@ -116,7 +115,7 @@ class ArrayImages(BaseDataset):
         row = info.pop('row')
         if self.images is not None:
             image = self.images[row].permute(1, 2, 0).numpy()  # (H, W, 3)
-            info['img'] = np.ascontiguousarray(image[..., ::-1] if self.ITEMS_BGR else image)
+            info['img'] = np.ascontiguousarray(image[..., ::-1])
         return info
 
     def get_gt_labels(self) -> np.ndarray:

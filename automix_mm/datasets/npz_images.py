@@ -17,8 +17,7 @@ class NpzImages(ArrayImages):
     """A classification set in one ``.npz`` file, held in memory.
 
     The file has ``train_images`` and ``test_images``, (N, H, W, 3) uint8 RGB, and ``train_labels``
-    and ``test_labels``, (N,) integers from 0. An item is a dict with ``img``, which is RGB here,
-    and ``gt_label``. Pickled arrays are refused.
+    and ``test_labels``, (N,) integers from 0. Pickled arrays are refused.
 
     Args:
         data_root: The ``.npz`` file.
@@ -32,8 +31,6 @@ class NpzImages(ArrayImages):
         FileNotFoundError: If the file is missing.
         ValueError: If ``split`` is unknown, or arrays are missing, damaged or do not fit together.
     """
-
-    ITEMS_BGR = False
 
     def load_arrays(self) -> tuple[np.ndarray, np.ndarray]:
         """Reads the split.

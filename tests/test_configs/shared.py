@@ -98,10 +98,10 @@ def built(path: Path) -> nn.Module:
 
 def image_size(cfg: Config) -> int:
     """Height and width of the images of a config."""
-    for step in cfg.train_dataloader.dataset.pipeline:
+    for step in cfg.data_preprocessor.get('transforms') or cfg.train_dataloader.dataset.pipeline:
         if step['type'] in ('RandomCrop', 'RandomResizedCrop'):
             return step.get('crop_size', step.get('scale'))
-    raise AssertionError('no crop in the pipeline')
+    raise AssertionError('no crop in the transforms')
 
 
 def backbone(model: nn.Module) -> nn.Module:

@@ -37,7 +37,7 @@ def test_builds(path):
         features = model.q.stage_features(images, cfg.model.mixer.feature_stage)
         assert features.shape[1] == cfg.model.mixer.in_channels
     for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
-        Compose([dict(step) for step in cfg[loader].dataset.pipeline])
+        Compose([dict(step) for step in cfg[loader].dataset.get('pipeline', [])])
 
 
 @pytest.mark.parametrize('path', LEAVES, ids=ids)

@@ -1,7 +1,5 @@
 """Whole batches through the host's loader, its runner and its Inferencer."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -181,23 +179,3 @@ def test_the_inferencer_agrees_with_the_batch(path):
     for result, sample in zip(found, expected, strict=True):
         assert np.allclose(result['pred_scores'], sample.pred_score.numpy(), atol=1e-5)
     assert MODELS.get('automix_mm.ArrayPreprocessor') is type(inferencer.model.data_preprocessor)
-
-
-def test_the_shipped_config_equals_the_one_it_stands_for(path):
-    """Same splits, sizes, transforms and figures as the config that goes image by image."""
-    folder = Path(__file__).parents[2] / 'configs/_base_/datasets'
-    arrays, items = (Config.fromfile(folder / f'cifar100_{name}.py') for name in ('arrays', 'data'))
-    for field in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
-        ours, theirs = arrays[field], items[field]
-        for name in ('batch_size', 'sampler', 'drop_last'):
-            assert ours.get(name) == theirs.get(name), (field, name)
-        assert ours.dataset.split == theirs.dataset.split
-        assert ours.dataset.data_root == theirs.dataset.data_root
-        assert ours.dataset.pipeline == theirs.dataset.pipeline
-        ours.dataset.data_root, ours.batch_size = path, 3
-        assert set(next(iter(build(ours)))) == {'inputs', 'labels', 'sample_idx'}
-    packed = arrays.data_preprocessor.transforms + [dict(type='PackInputs')]
-    assert packed == items.train_pipeline
-    for name in ('mean', 'std', 'num_classes'):
-        assert arrays.data_preprocessor[name] == items.data_preprocessor[name]
-    MODELS.build(arrays.data_preprocessor)

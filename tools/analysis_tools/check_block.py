@@ -81,7 +81,7 @@ def main() -> None:
     seen: list[dict[str, Tensor]] = []
     while len(seen) < args.batches:
         for batch in loader:
-            data = model.data_preprocessor(batch, False)
+            data = model.data_preprocessor(batch, True)
             labels = hard_labels(data['data_samples'])
             seen.append(judge(model, data['inputs'], labels))
             if len(seen) == args.batches:

@@ -14,6 +14,7 @@ BASES = {
     'automix': 'configs/automix/r18slim_digits.py',
     'vanilla': 'configs/vanilla/vanilla_r18slim_digits.py',
     'mixup': 'configs/mixup/mixup_r18slim_digits.py',
+    'arrays': 'configs/automix/r18slim_cifar20.py',
 }
 SHORT = """
 _base_ = [{base!r}]
@@ -66,7 +67,7 @@ def free_port():
 
 @pytest.fixture
 def config(tmp_path):
-    """Writes a short version of a digits config with extra hooks; returns its path."""
+    """Writes a short version of a config with extra hooks; returns its path."""
 
     def write(base='automix', *hooks, name='short'):
         path = tmp_path / f'{name}.py'

@@ -7,6 +7,8 @@ import time
 import pytest
 import torch
 
+from tests.test_datasets.archives import write_npz
+
 from .conftest import finish, free_port, start
 
 KILLED = -signal.SIGKILL
@@ -70,6 +72,13 @@ def test_killed_in_an_epoch(config, tmp_path):
 @pytest.mark.parametrize('base', ['vanilla', 'mixup'])
 def test_killed_in_an_epoch_of_a_baseline(config, tmp_path, base):
     check_kill_in_epoch(config, tmp_path, base, epochs=3)
+
+
+@pytest.mark.slow
+def test_killed_in_an_epoch_of_batches_from_arrays(config, tmp_path):
+    (tmp_path / 'data').mkdir()
+    write_npz(tmp_path / 'data' / 'cifar100.npz', num=100, side=32, classes=20)
+    check_kill_in_epoch(config, tmp_path, 'arrays', epochs=3)
 
 
 @pytest.mark.slow

@@ -75,20 +75,47 @@ def check_md5(path: Path, expected: str) -> None:
         )
 
 
+class _Dtype:
+    """Stands for a pickled ``numpy.dtype``, of which only code and byte order are read."""
+
+    def __init__(self, code: str, *unread: Any) -> None:
+        self.code = code
+
+    def __setstate__(self, state: tuple) -> None:
+        self.code = f'{state[1]}{self.code}'
+
+
+class _Array:
+    """Stands for a pickled array, whose numbers are read by :func:`numpy.frombuffer`.
+
+    NumPy's own classes would believe the file: told that bytes are objects, they follow them as
+    pointers. ``frombuffer`` refuses objects, and more numbers than there are bytes.
+    """
+
+    values: np.ndarray
+
+    def __init__(self, *unread: Any) -> None:
+        pass
+
+    def __setstate__(self, state: tuple) -> None:
+        _, shape, dtype, by_columns, content = state
+        flat = np.frombuffer(_latin1(content), dtype.code)
+        self.values = flat.reshape(shape, order='F' if by_columns else 'C')
+
+
 class _ArrayUnpickler(pickle.Unpickler):
     """Builds arrays, text, numbers and containers; every other name is refused."""
 
     _ALLOWED = {
-        # The function has moved between the modules of NumPy; an array knows the one of today.
-        ('numpy.core.multiarray', '_reconstruct'): np.empty(0).__reduce__()[0],
-        ('numpy._core.multiarray', '_reconstruct'): np.empty(0).__reduce__()[0],
-        ('numpy', 'ndarray'): np.ndarray,
-        ('numpy', 'dtype'): np.dtype,
+        ('numpy.core.multiarray', '_reconstruct'): _Array,
+        ('numpy._core.multiarray', '_reconstruct'): _Array,  # its place since NumPy 2
+        ('numpy', 'ndarray'): None,  # an argument of the former
+        ('numpy', 'dtype'): _Dtype,
     }
 
     def find_class(self, module: str, name: str) -> Any:
-        """Returns an allowed name."""
-        if module == '_codecs' and name == 'encode':
+        """Returns what stands for an allowed name."""
+        if (module, name) == ('_codecs', 'encode'):
             return _latin1  # how Python 3 writes bytes for Python 2
         try:
             return self._ALLOWED[module, name]
@@ -98,10 +125,10 @@ class _ArrayUnpickler(pickle.Unpickler):
             ) from None
 
 
-def _latin1(text: str, encoding: str) -> bytes:
+def _latin1(text: str | bytes, encoding: str = 'latin1') -> bytes:
     if encoding != 'latin1':
         raise pickle.UnpicklingError(f'unexpected encoding {encoding!r}')
-    return text.encode('latin1')
+    return text.encode('latin1') if isinstance(text, str) else text
 
 
 def unpickle_arrays(path: Path) -> dict[str, Any]:
@@ -119,11 +146,11 @@ def unpickle_arrays(path: Path) -> dict[str, Any]:
     except Exception as error:  # a damaged pickle raises nearly anything
         raise ValueError(
             f'{path}: expected a pickled dict of arrays and basic types, but it cannot be read: '
-            f'{error}. The file is truncated, altered or something else.'
+            f'{error or type(error).__name__}. The file is truncated, altered or something else.'
         ) from error
     if not isinstance(content, dict):
         raise ValueError(f'{path}: expected a pickled dict, got {type(content).__name__}.')
-    return {_text(key): value for key, value in content.items()}
+    return {_text(key): getattr(value, 'values', value) for key, value in content.items()}
 
 
 def _text(key: Any) -> str:

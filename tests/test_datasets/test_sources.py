@@ -78,6 +78,42 @@ def test_code_in_a_pickle_is_not_run(tmp_path):
     assert not mark.exists()
 
 
+class Raw:
+    """Pickles as a call of what is given."""
+
+    def __init__(self, *call):
+        self.call = call
+
+    def __reduce__(self):
+        return self.call
+
+
+RECONSTRUCT = np.zeros(0).__reduce__()[0]
+POINTERS = {
+    'called': Raw(np.ndarray, ((1,), np.dtype('O'), b'12345678')),
+    'state': Raw(RECONSTRUCT, (np.ndarray, (0,), b'b'), (1, (1,), np.dtype('O'), False, b'8' * 8)),
+    'size': Raw(RECONSTRUCT, (np.ndarray, (0,), b'b'), (1, (9,), np.dtype('u1'), False, b'12')),
+}
+
+
+@pytest.mark.parametrize('array', POINTERS.values(), ids=POINTERS)
+def test_bytes_are_not_taken_for_pointers(tmp_path, array):
+    path = tmp_path / 'train'
+    path.write_bytes(pickle.dumps({'data': array}, protocol=2))
+    with pytest.raises(ValueError, match=f'{path}: expected a pickled dict of arrays'):
+        unpickle_arrays(path)
+
+
+@pytest.mark.parametrize('protocol', [2, 4])
+@pytest.mark.parametrize('code', ['u1', '>i4', '<f8'])
+@pytest.mark.parametrize('order', ['C', 'F'])
+def test_pickled_arrays_keep_their_numbers(tmp_path, protocol, code, order):
+    array = np.arange(12).reshape(3, 4).astype(code, order=order)
+    (tmp_path / 'train').write_bytes(pickle.dumps({'data': array}, protocol=protocol))
+    found = unpickle_arrays(tmp_path / 'train')['data']
+    assert found.dtype == array.dtype and np.array_equal(found, array)
+
+
 @pytest.mark.parametrize('content', [b'', b'\x80\x02}', pickle.dumps({'a': 1})[:-3], b'hello'])
 def test_a_truncated_pickle_is_named(tmp_path, content):
     path = tmp_path / 'train'

@@ -15,6 +15,8 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 from torch import distributed
 
+from automix_mm.engine.host_loading import read_instead_of_host
+
 LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
 PRECISIONS = ('fp16', 'bf16')
 DUMP_SUFFIX = '.run'
@@ -48,9 +50,24 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--no-pin-memory', action='store_true', help='leave data loader memory pageable'
     )
+    add_trust_argument(parser)
     parser.add_argument('--launcher', choices=LAUNCHERS, default='none', help='job launcher')
     # torch.distributed.launch, which mim calls, passes the rank with a hyphen.
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+
+
+def add_trust_argument(parser: argparse.ArgumentParser) -> None:
+    """Adds `--trust`.
+
+    Args:
+        parser: The parser to extend.
+    """
+    parser.add_argument(
+        '--trust',
+        action='store_true',
+        help='read checkpoints even if they may run code of their own: only for files whose '
+        'origin you know',
+    )
 
 
 def load_config(args: argparse.Namespace) -> Config:
@@ -181,16 +198,18 @@ def leave_processes() -> None:
         distributed.destroy_process_group()
 
 
-def build_runner(cfg: Config, notes: list[str]) -> Runner:
-    """Builds the runner that the config asks for.
+def build_runner(cfg: Config, notes: list[str], trust: bool = False) -> Runner:
+    """Builds the runner that the config asks for; no checkpoint that it loads runs any code.
 
     Args:
         cfg: The finished config.
         notes: Lines that belong into the log before anything runs.
+        trust: Leave the loading of checkpoints to the host, which may run code in them.
 
     Returns:
         The runner.
     """
+    read_instead_of_host(trust)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     for note in notes:
         runner.logger.info(note)

@@ -16,6 +16,7 @@ from mmengine.config import Config
 from mmengine.evaluator import DumpResults
 
 from automix_mm import launch
+from automix_mm.engine.reader import CheckpointError
 
 EXAMPLES = """examples:
   python tools/test.py configs/automix/r18slim_digits.py work_dirs/r18slim_digits/epoch_40.pth
@@ -112,12 +113,14 @@ def main() -> None:
     except ValueError as error:
         parser.error(str(error))
     try:
-        runner = launch.build_runner(cfg, [])
+        runner = launch.build_runner(cfg, [], args.trust)
         if args.out and args.out_item != 'metrics':
             runner.test_evaluator.metrics.append(DumpResults(out_file_path=args.out))
         metrics = runner.test()
         if args.out and args.out_item == 'metrics':
             mmengine.dump(metrics, args.out)
+    except CheckpointError as error:
+        parser.error(str(error))
     finally:
         launch.leave_processes()
 

@@ -12,6 +12,7 @@ from mmengine.config import Config
 
 from automix_mm import launch
 from automix_mm.engine.epochs import set_epochs
+from automix_mm.engine.reader import CheckpointError
 from automix_mm.engine.resume import apply_resume
 
 EXAMPLES = """examples:
@@ -112,7 +113,9 @@ def main() -> None:
     except ValueError as error:
         parser.error(str(error))
     try:
-        launch.build_runner(cfg, notes).train()
+        launch.build_runner(cfg, notes, args.trust).train()
+    except CheckpointError as error:
+        parser.error(str(error))
     finally:
         launch.leave_processes()
 

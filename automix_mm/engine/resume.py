@@ -11,6 +11,8 @@ from pathlib import Path
 
 from mmengine.config import Config
 
+from .reader import find_damage, pickle_of
+
 _NEEDED = ('meta', 'state_dict', 'message_hub')
 """Entries without which the host cannot go on; weights for inference have the second only."""
 
@@ -27,23 +29,15 @@ def find_fault(path: str | os.PathLike) -> str | None:
     Returns:
         The reason in words, or None for a whole checkpoint.
     """
-    if not osp.isfile(path):
-        return 'there is no such file'
+    fault = find_damage(path)
+    if fault is not None:
+        return fault
     try:
         with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
-            if damaged is not None:
-                return f'its record {damaged} does not match its checksum'
-            index = [name for name in archive.namelist() if name.endswith('data.pkl')]
-            if not index:
-                return 'it was not written by torch.save'
-            words = {
-                word
-                for _, word, _ in pickletools.genops(archive.read(index[0]))
-                if isinstance(word, str)
-            }
-    except (zipfile.BadZipFile, EOFError, OSError, ValueError) as error:
-        return f'it is cut short or damaged ({error})'
+            opcodes = pickletools.genops(archive.read(pickle_of(archive) or ''))
+            words = {word for _, word, _ in opcodes if isinstance(word, str)}
+    except (zipfile.BadZipFile, KeyError, ValueError) as error:
+        return f'it was not written by torch.save ({error})'
     absent = [name for name in _NEEDED if name not in words]
     if absent:
         return f'it holds no training state (missing: {", ".join(absent)})'

@@ -172,5 +172,5 @@ def test_checkpoints_that_do_not_fit(show, tmp_path):
     assert 'does not fit' in show(PUZZLE, wide, code=2)
     text = tmp_path / 'text.pth'
     text.write_text('no weights')
-    assert 'is not a checkpoint' in show(PUZZLE, str(text), code=2)
+    assert 'no checkpoint, or a damaged one' in show(PUZZLE, str(text), code=2)
     assert 'no file' in show(PUZZLE, 'none.pth', code=2)

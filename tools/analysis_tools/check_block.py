@@ -15,6 +15,8 @@ from mmengine.runner import Runner, load_checkpoint
 from mmpretrain.registry import MODELS
 from torch import Tensor
 
+from automix_mm.engine.host_loading import read_instead_of_host
+from automix_mm.launch import add_trust_argument
 from automix_mm.mixing import blend
 from automix_mm.models import MomentumClassifier
 from automix_mm.models.classifiers.targets import hard_labels
@@ -33,6 +35,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--batches', type=int, default=200, help='training batches to look at')
     parser.add_argument('--seed', type=int, default=0, help='seed of images and pairs')
     parser.add_argument('--device', default='cpu', help='cpu or cuda')
+    add_trust_argument(parser)
     return parser.parse_args()
 
 
@@ -74,6 +77,7 @@ def main() -> None:
     model = MODELS.build(cfg.model)
     if not isinstance(model, MomentumClassifier):
         raise SystemExit(f'{args.config} has no mix block: its model is {cfg.model.type}')
+    read_instead_of_host(args.trust)
     load_checkpoint(model, args.checkpoint, map_location='cpu', strict=True, logger='silent')
     model.to(args.device).train()
     torch.manual_seed(args.seed)

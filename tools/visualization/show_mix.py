@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os.path as osp
-import pickle
 from typing import Any
 
 # First, because it names what is missing where the host would only raise a KeyError.
@@ -14,7 +13,6 @@ import automix_mm  # noqa: F401
 import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
-from mmengine.runner.checkpoint import CheckpointLoader
 from mmpretrain.registry import MODELS as HOST_MODELS
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
@@ -23,6 +21,8 @@ from torchvision.transforms.v2.functional import pil_to_tensor
 from automix_mm import batch_augments, models  # noqa: F401  (registers the mixers)
 from automix_mm.analysis.mix_grid import MixGrid, MixRow, Network, draw_mix_grid, mix_pair
 from automix_mm.batch_augments import BatchAugment
+from automix_mm.engine.reader import read_checkpoint
+from automix_mm.launch import add_trust_argument
 from automix_mm.mixing import Mixer
 from automix_mm.models import MomentumClassifier
 from automix_mm.registry import MODELS
@@ -77,6 +77,7 @@ def parse_args() -> tuple[argparse.ArgumentParser, argparse.Namespace]:
         help='height and width in pixels to which the images are resized and cropped, or one '
         'number for both; best that of the training (default: 224)',
     )
+    add_trust_argument(parser)
     parser.add_argument('--out', required=True, help='picture to write: .png, .svg or .pdf')
     return parser, parser.parse_args()
 
@@ -153,12 +154,10 @@ def load_network(cfg: Config, args: argparse.Namespace) -> Network:
 
 def load_weights(model: MomentumClassifier, args: argparse.Namespace) -> None:
     """Loads the checkpoint; buffers such as counters may be missing, parameters may not."""
+    file = read_checkpoint(args.checkpoint, trust=args.trust)
     try:
-        file = CheckpointLoader.load_checkpoint(args.checkpoint, map_location='cpu')
         result = model.load_state_dict(file.get('state_dict', file), strict=False)
-    except (pickle.UnpicklingError, EOFError, AttributeError) as error:
-        raise ValueError(f'{args.checkpoint} is not a checkpoint: {error}') from error
-    except RuntimeError as error:
+    except (RuntimeError, TypeError) as error:
         lines = str(error).splitlines()[:3]
         raise ValueError(f'{args.checkpoint} does not fit {args.config}: {lines}') from error
     parameters = {name for name, _ in model.named_parameters()}

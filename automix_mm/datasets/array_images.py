@@ -34,7 +34,8 @@ class ArrayImages(BaseDataset):
         **kwargs: Other arguments of :class:`mmpretrain.datasets.BaseDataset`.
 
     Raises:
-        ValueError: If ``split`` is unknown or ``num_classes`` below 1.
+        ValueError: If ``split`` is unknown, ``num_classes`` is no number of classes, or no image
+            is left.
     """
 
     SPLITS: tuple[str, ...] = ('train', 'test')
@@ -53,14 +54,18 @@ class ArrayImages(BaseDataset):
     ) -> None:
         if split not in self.SPLITS:
             raise ValueError(f'split must be one of {self.SPLITS}, got {split!r}.')
-        if num_classes is not None and num_classes < 1:
-            raise ValueError(f'num_classes must be at least 1, got {num_classes}.')
+        if num_classes is not None and (not isinstance(num_classes, int) or num_classes < 1):
+            raise ValueError(f'num_classes must be an integer of at least 1, got {num_classes!r}.')
         self.split = split
         self.batched = batched
         self.num_classes = num_classes
-        # Items are a row number and a label: pickling them would save nothing.
-        fixed = dict(ann_file='', data_root=data_root, pipeline=pipeline, serialize_data=False)
-        super().__init__(**(kwargs | fixed))
+        super().__init__(
+            ann_file='',
+            data_root=data_root,
+            pipeline=pipeline,
+            serialize_data=False,  # a row number and a label: pickling would save nothing
+            **kwargs,
+        )
 
     def load_arrays(self) -> tuple[np.ndarray, np.ndarray]:
         """Reads the split.
@@ -77,20 +82,15 @@ class ArrayImages(BaseDataset):
             One dict with ``row`` and ``gt_label`` for each image.
         """
         images, labels = self.load_arrays()
-        self._keep_arrays(images, labels)
+        known = len(self.CLASSES) if self.CLASSES else int(labels.max(initial=0)) + 1
+        check_labels(labels, known, f'{self.data_root} ({self.split})')
+        self.images = torch.from_numpy(np.ascontiguousarray(images))
+        self.labels = torch.from_numpy(labels.astype(np.int64))
         return [
             dict(row=row, gt_label=int(label))
             for row, label in enumerate(labels)
             if self._keeps(label)
         ]
-
-    def _keep_arrays(self, images: np.ndarray, labels: np.ndarray) -> None:
-        known = len(self.CLASSES) if self.CLASSES else int(labels.max(initial=0)) + 1
-        check_labels(labels, known, f'{self.data_root} ({self.split})')
-        self.images = torch.from_numpy(np.ascontiguousarray(images))
-        self.labels = torch.from_numpy(labels.astype(np.int64))
-        if self.num_classes is not None and self.CLASSES:
-            self._metainfo['classes'] = tuple(self.CLASSES[: self.num_classes])
 
     def _keeps(self, label: int) -> bool:
         return self.num_classes is None or label < self.num_classes
@@ -99,7 +99,28 @@ class ArrayImages(BaseDataset):
         """Loads the images if that has not been done."""
         if not self._fully_initialized:
             super().full_init()
+            self._limit_classes()
+            if not self.data_list:
+                raise ValueError(
+                    f'{self.data_root} ({self.split}): expected images, but num_classes='
+                    f'{self.num_classes} and indices={self._indices} leave none.'
+                )
             self._note_rows()
+
+    def _limit_classes(self) -> None:
+        if self.num_classes is None or not self.CLASSES:
+            return
+        if self.num_classes > len(self.CLASSES):
+            raise ValueError(
+                f'num_classes must be at most {len(self.CLASSES)} in {self.data_root}, got '
+                f'{self.num_classes}.'
+            )
+        self._metainfo['classes'] = tuple(self.CLASSES[: self.num_classes])
+
+    def _copy_without_annotation(self, memo: dict | None = None) -> ArrayImages:
+        # Images are only read, so that a subset shares them.
+        shared = {id(value): value for value in vars(self).values() if isinstance(value, Tensor)}
+        return super()._copy_without_annotation({**(memo or {}), **shared})
 
     def _note_rows(self) -> None:
         """Notes where the items, after selection by ``indices``, are in the arrays."""
@@ -121,7 +142,7 @@ class ArrayImages(BaseDataset):
     def get_gt_labels(self) -> np.ndarray:
         """Returns the labels (N,) of all items."""
         self.full_init()
-        return self.labels[self._rows].numpy()
+        return np.array([info['gt_label'] for info in self.data_list], dtype=np.int64)
 
     def get_subset(self, indices: int | Sequence[int]) -> ArrayImages:
         """Returns a data set of some of the items.

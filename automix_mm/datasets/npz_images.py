@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from automix_mm.registry import DATASETS
 
 from .array_images import ArrayImages
+from .reading import check_growth, require_file
 
 
 @DATASETS.register_module()
@@ -56,18 +58,10 @@ def read_npz(path: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
         ValueError: If arrays are missing, damaged or do not fit together.
     """
     names = [f'{split}_images', f'{split}_labels']
+    require_file(path, f'an .npz file with {names}; docs/results.md says how to make one')
     try:
-        with np.load(path, allow_pickle=False) as file:
-            missing = [name for name in names if name not in file]
-            if missing:
-                raise ValueError(f'{path} has no {missing}, only {file.files}.')
-            images, labels = (file[name] for name in names)
-    except FileNotFoundError as error:
-        raise FileNotFoundError(
-            f'{path} is missing. Expected an .npz file with {names}; '
-            'docs/results.md says how to make one.'
-        ) from error
-    except (zipfile.BadZipFile, EOFError, OSError) as error:
+        images, labels = _read_arrays(path, names)
+    except Exception as error:  # a damaged file raises nearly anything
         raise ValueError(
             f'{path} cannot be read ({error}): expected an .npz file with {names}. It is '
             'truncated or something else: make it again.'
@@ -79,3 +73,15 @@ def read_npz(path: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
             f'{images.shape} {images.dtype} and {labels.shape} {labels.dtype}.'
         )
     return images.transpose(0, 3, 1, 2), labels
+
+
+def _read_arrays(path: Path, names: Sequence[str]) -> list[np.ndarray]:
+    """Reads arrays of an ``.npz`` file, which is a zip file of ``.npy`` files."""
+    arrays = []
+    with zipfile.ZipFile(path) as archive:
+        for name in names:
+            info = archive.getinfo(f'{name}.npy')
+            check_growth(path, info.file_size)
+            with archive.open(info) as file:
+                arrays.append(np.lib.format.read_array(file, allow_pickle=False))
+    return arrays

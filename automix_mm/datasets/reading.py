@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import pickle
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 _CHUNK = 1 << 20
+_ANY_SIZE = 1 << 30  # bytes that no archive is refused for
+_MOST_GROWTH = 100  # times the size of an archive; images grow by less than two
 
 
 def require_file(path: Path, expected: str) -> Path:
@@ -71,8 +75,42 @@ def check_md5(path: Path, expected: str) -> None:
     if found != expected:
         raise ValueError(
             f'{path}: wrong checksum, expected MD5 {expected}, got {found} '
-            f'({path.stat().st_size} bytes). The file is truncated or altered: get it again.'
+            f'({path.stat().st_size} bytes). The file is truncated or altered: delete it and get '
+            'it again.'
         )
+
+
+def check_growth(path: Path, unpacked: int) -> None:
+    """Refuses an archive that grows as no images do, but as one made to fill memory or disk.
+
+    Args:
+        path: The archive.
+        unpacked: Bytes that it unpacks to.
+
+    Raises:
+        ValueError: If these are more than 1 GB and 100 times the size of the archive.
+    """
+    size = path.stat().st_size
+    if unpacked > max(_ANY_SIZE, _MOST_GROWTH * size):
+        raise ValueError(
+            f'{path}: {size} bytes would become {unpacked} or more; expected at most '
+            f'{_MOST_GROWTH} times as many, as images compress by much less. Get it elsewhere.'
+        )
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Names the file in errors of the system that do not, such as that of a full disk.
+
+    Args:
+        path: The file that is written.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 class _Dtype:

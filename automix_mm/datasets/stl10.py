@@ -77,7 +77,9 @@ def read_binary(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
     y_path = require_file(folder / f'{split}_y.bin', 'the labels of STL-10')
     labels = np.fromfile(y_path, dtype=np.uint8).astype(np.int64)
     size, expected = x_path.stat().st_size, len(labels) * PIXELS
-    if size != expected or not size:
+    if not len(labels):
+        raise ValueError(f'{y_path} is empty: expected one byte for each image.')
+    if size != expected:
         raise ValueError(
             f'{x_path}: expected {expected} bytes, {PIXELS} for each of the {len(labels)} labels '
             f'of {y_path.name}, got {size}. One of the two is truncated: unpack them again.'

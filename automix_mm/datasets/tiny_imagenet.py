@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
 
 from automix_mm.registry import DATASETS
@@ -56,8 +57,21 @@ class TinyImageNet(ArrayImages):
         self.side = side
         super().__init__(data_root=data_root, split=split, **kwargs)
 
+    def full_init(self) -> None:
+        """Lists the files and, for batches, decodes those that ``indices`` leaves."""
+        if self._fully_initialized:
+            return
+        super().full_init()
+        if self.batched:
+            paths = [Path(info['img_path']) for info in self.data_list]
+            self.images = torch.from_numpy(decode(paths, self.side))
+            self.labels = torch.from_numpy(self.get_gt_labels())
+            self._rows = torch.arange(len(paths))
+            for row, info in enumerate(self.data_list):
+                info['row'] = row
+
     def load_data_list(self) -> list[dict]:
-        """Lists the files of the split and, for batches, decodes them.
+        """Lists the files of the split.
 
         Returns:
             One dict with ``row``, ``img_path`` and ``gt_label`` for each image.
@@ -65,13 +79,10 @@ class TinyImageNet(ArrayImages):
         folder = find_folder(self.data_root, 'tiny-imagenet-200', 'train')
         wnids = read_wnids(folder)
         self._metainfo.setdefault('classes', class_names(folder, wnids))
-        entries = [item for item in list_images(folder, self.split) if self._keeps(item[1])]
-        labels = np.array([label for _, label in entries], dtype=np.int64)
-        if self.batched:
-            self._keep_arrays(decode([path for path, _ in entries], self.side), labels)
         return [
             dict(row=row, img_path=str(path), gt_label=label)
-            for row, (path, label) in enumerate(entries)
+            for row, (path, label) in enumerate(list_images(folder, self.split))
+            if self._keeps(label)
         ]
 
     def get_data_info(self, idx: int) -> dict:
@@ -83,11 +94,6 @@ class TinyImageNet(ArrayImages):
         info = super().get_data_info(idx)
         info.pop('img', None)  # LoadImageFromFile reads it
         return info
-
-    def get_gt_labels(self) -> np.ndarray:
-        """Returns the labels (N,) of all items."""
-        self.full_init()
-        return np.array([info['gt_label'] for info in self.data_list], dtype=np.int64)
 
 
 def read_wnids(folder: Path) -> list[str]:
@@ -214,14 +220,15 @@ def decode_one(path: Path, side: int | None = None) -> np.ndarray:
     """
     try:
         with Image.open(path) as image:
-            pixels = np.asarray(image.convert('RGB'))
-    except (OSError, SyntaxError, ValueError) as error:
+            width, height = image.size
+            fits = side is None or width == height == side
+            pixels = np.asarray(image.convert('RGB')) if fits else None
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ValueError(
             f'{path} is truncated or no image ({error}): get it again from the archive.'
         ) from error
-    if side is not None and pixels.shape != (side, side, 3):
+    if pixels is None:
         raise ValueError(
-            f'{path}: expected an image of {side}x{side} pixels, got '
-            f'{pixels.shape[1]}x{pixels.shape[0]}.'
+            f'{path}: expected an image of {side}x{side} pixels, got {width}x{height}.'
         )
     return pixels.transpose(2, 0, 1)

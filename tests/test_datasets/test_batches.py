@@ -92,6 +92,66 @@ def test_the_hosts_loader_gets_whole_batches(path):
     assert labels.tolist() == np.load(path)['train_labels'].tolist()
 
 
+@pytest.mark.parametrize('start', ['fork', 'spawn'])
+def test_worker_processes_hand_out_the_same_batches(path, start):
+    """They are of no use here, but not wrong either; pinning needs a GPU and is left out."""
+    alone = list(build(loader_cfg(path)))
+    fields = dict(num_workers=2, persistent_workers=True, multiprocessing_context=start)
+    loader = build(loader_cfg(path, pin_memory=torch.cuda.is_available(), **fields))
+    for _ in range(2):  # workers stay for the second epoch
+        for ours, theirs in zip(loader, alone, strict=True):
+            assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+@pytest.mark.parametrize('count', [2, 3])
+def test_ranks_share_the_images(path, monkeypatch, count):
+    seen = []
+    for rank in range(count):
+        monkeypatch.setattr('mmengine.dataset.sampler.get_dist_info', lambda r=rank: (r, count))
+        loader = build(loader_cfg(path))
+        seen.append(torch.cat([batch['sample_idx'] for batch in loader]).tolist())
+    assert len({len(part) for part in seen}) == 1  # as many on each, the first ones twice
+    assert {number for part in seen for number in part} == set(range(8))
+
+
+WRAPPERS = {
+    'repeat': dict(type='RepeatDataset', times=2),
+    'concat': dict(type='ConcatDataset'),
+    'balanced': dict(type='ClassBalancedDataset', oversample_thr=0.1),
+}
+
+
+@pytest.mark.parametrize('wrapper', WRAPPERS.values(), ids=WRAPPERS)
+def test_wrappers_take_items_and_refuse_batches(path, wrapper):
+    def wrapped(batched, collate):
+        inner = loader_cfg(path, dataset=dict(batched=batched))['dataset']
+        inner = [inner, inner] if wrapper['type'] == 'ConcatDataset' else inner
+        name = 'datasets' if isinstance(inner, list) else 'dataset'
+        cfg = loader_cfg(path, collate_fn=dict(type=collate), batch_size=8)
+        return build(cfg | dict(dataset=wrapper | {name: inner}))
+
+    batch = next(iter(wrapped(False, 'default_collate')))
+    expected = CIFAR10(path, batched=True).get_batch(range(8))
+    assert torch.equal(batch['inputs'].flip(1), expected['inputs'])
+    labels = [sample.gt_label.item() for sample in batch['data_samples']]
+    assert labels == expected['labels'].tolist()
+    with pytest.raises(TypeError, match='without a wrapper around it, or'):
+        next(iter(wrapped(True, 'automix_mm.batch_collate')))
+
+
+def test_a_subset_of_torch_hands_out_batches(path):
+    data = CIFAR10(path, batched=True)
+    loader = torch.utils.data.DataLoader(
+        torch.utils.data.Subset(data, [6, 2, 3]), batch_size=2, collate_fn=batch_collate
+    )
+    assert [batch['sample_idx'].tolist() for batch in loader] == [[6, 2], [3]]
+
+
+def test_a_subset_shares_the_images(path):
+    data = CIFAR10(path, batched=True)
+    assert data.get_subset(2).images.data_ptr() == data.images.data_ptr()
+
+
 def test_without_batched_the_loader_gets_items(path):
     loader = build(
         loader_cfg(path, dataset=dict(batched=False), collate_fn=dict(type='default_collate'))

@@ -1,13 +1,26 @@
 """The sets read the official layouts, and name the file where something is wrong."""
 
+import io
 import os
 import pickle
+import zipfile
 
+import mmcv
 import numpy as np
 import pytest
+from PIL import Image
 
-from automix_mm.datasets import CIFAR10, CIFAR100, STL10, NpzImages, TinyImageNet
+from automix_mm.datasets import (
+    CIFAR10,
+    CIFAR100,
+    STL10,
+    NpzImages,
+    TinyImageNet,
+    reading,
+    tiny_imagenet,
+)
 from automix_mm.datasets.reading import unpickle_arrays
+from automix_mm.datasets.tiny_imagenet import decode_one
 from tests.test_datasets.archives import (
     md5,
     rng,
@@ -161,6 +174,52 @@ def test_wrong_arrays_are_named(tmp_path, changes, message):
         NpzImages(str(path))
 
 
+def npy(shape, code='|u1'):
+    """A file of an array whose header claims a shape, with 100 bytes of content."""
+    header = dict(descr=code, fortran_order=False, shape=shape)
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(file, header)
+    return file.getvalue() + bytes(100)
+
+
+@pytest.mark.parametrize(
+    'content',
+    [
+        npy((10**6, 1000, 1000, 3)),
+        npy((-1, 32, 32, 3)),
+        npy((2**62, 32, 32, 3)),
+        npy((4, 32, 32, 3)),
+        npy((10**9, 32, 32, 3), '<f8'),
+        npy((4,), '|O'),
+        npy((4, 32, 32, 3))[:20],
+        b'garbage',
+    ],
+    ids=['too many', 'negative', 'overflow', 'short', 'doubles', 'objects', 'header', 'garbage'],
+)
+def test_hostile_npz_files_are_named(tmp_path, content):
+    path = tmp_path / 'a.npz'
+    with zipfile.ZipFile(path, 'w') as archive:
+        archive.writestr('train_images.npy', content)
+    with pytest.raises(ValueError, match=f'{path} cannot be read .*expected an .npz file'):
+        NpzImages(str(path))
+
+
+@pytest.mark.parametrize('content', [b'', pickle.dumps({'a': 1}), npy((100,))])
+def test_other_files_than_npz_are_named(tmp_path, content):
+    path = tmp_path / 'a.npz'
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=f'{path} cannot be read .*expected an .npz file'):
+        NpzImages(str(path))
+
+
+def test_an_npz_that_grows_beyond_all_measure_is_refused(tmp_path, monkeypatch):
+    path = tmp_path / 'a.npz'
+    np.savez_compressed(path, train_images=np.zeros((9, 99, 99, 3), np.uint8))
+    monkeypatch.setattr(reading, '_ANY_SIZE', 1000)
+    with pytest.raises(ValueError, match=f'{path}: .* bytes would become 264.*at most 100 times'):
+        NpzImages(str(path))
+
+
 def test_a_truncated_npz_is_named(tmp_path):
     path = tmp_path / 'a.npz'
     write_npz(path)
@@ -270,6 +329,57 @@ def test_a_truncated_image_is_named(tmp_path):
         TinyImageNet(str(tmp_path), batched=True)
 
 
+@pytest.mark.parametrize('side', [12_000, 30_000])
+def test_an_image_of_another_size_is_not_decoded(tmp_path, monkeypatch, side):
+    """Black PNG files of a few kB, which would fill the memory."""
+    folder = write_tiny_imagenet(tmp_path)
+    monkeypatch.setattr(Image.Image, 'convert', lambda *args: pytest.fail('decoded'))
+    path = folder / 'train/n01/images/bomb.png'
+    Image.new('1', (side, side)).save(path)
+    with pytest.raises(ValueError, match=f'{path}.*({side}|pixels)'):
+        decode_one(path, 64)
+
+
+@pytest.mark.parametrize(
+    ('mode', 'colour', 'suffix'),
+    [('CMYK', (0, 255, 255, 0), 'jpg'), ('RGBA', (255, 0, 0, 9), 'png'), ('P', 5, 'png')],
+)
+def test_other_colours_become_rgb(tmp_path, mode, colour, suffix):
+    image = Image.new(mode, (64, 64), colour)
+    if mode == 'P':
+        image.putpalette([0, 0, 0] * 5 + [255, 0, 0])
+    image.save(tmp_path / f'a.{suffix}')
+    assert decode_one(tmp_path / f'a.{suffix}', 64)[:, 3, 3].tolist() == pytest.approx([255, 0, 0])
+
+
+def test_decodes_the_same_bytes_as_the_host(tmp_path):
+    Image.fromarray(rng().integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(tmp_path / 'a.jpg')
+    theirs = mmcv.imread(str(tmp_path / 'a.jpg'))[..., ::-1].transpose(2, 0, 1)
+    assert np.array_equal(decode_one(tmp_path / 'a.jpg'), theirs)
+
+
+def test_tiny_imagenet_decodes_only_what_indices_leave(tmp_path, monkeypatch):
+    write_tiny_imagenet(tmp_path)
+    whole = TinyImageNet(str(tmp_path), batched=True).get_batch(range(6))
+    seen = []
+    real = tiny_imagenet.decode
+    monkeypatch.setattr(
+        tiny_imagenet, 'decode', lambda paths, side: seen.extend(paths) or real(paths, side)
+    )
+    data = TinyImageNet(str(tmp_path), batched=True, indices=[5, 1, 1])
+    assert len(seen) == len(data) == 3
+    batch = data.get_batch([0, 1, 2])
+    assert np.array_equal(batch['inputs'], whole['inputs'][[5, 1, 1]])
+    assert batch['labels'].tolist() == whole['labels'][[5, 1, 1]].tolist()
+
+
+@pytest.mark.parametrize('batched', [True, False])
+def test_fewer_classes_of_tiny_imagenet(tmp_path, batched):
+    write_tiny_imagenet(tmp_path)
+    data = TinyImageNet(str(tmp_path), 'val', batched=batched, num_classes=2)
+    assert len(data) == 4 and data.CLASSES == ('goldfish', 'tench')
+
+
 def test_an_image_of_another_size_is_named(tmp_path):
     write_tiny_imagenet(tmp_path, side=60)
     with pytest.raises(ValueError, match='JPEG: expected an image of 64x64 pixels, got 60x60'):
@@ -309,8 +419,24 @@ def test_wrong_annotations_are_named(tmp_path, line, error, message):
 def test_unknown_splits_are_refused(kind):
     with pytest.raises(ValueError, match="split must be one of .*'valid'"):
         kind('data', 'valid')
-    with pytest.raises(ValueError, match='num_classes must be at least 1'):
-        kind('data', num_classes=0)
+    for wrong in (0, 2.5, '3'):
+        with pytest.raises(ValueError, match='num_classes must be an integer of at least 1'):
+            kind('data', num_classes=wrong)
+    with pytest.raises(TypeError, match='ann_file'):
+        kind('data', ann_file='a')
+
+
+def test_more_classes_than_there_are_are_refused(tmp_path):
+    write_npz(tmp_path / 'a.npz')
+    with pytest.raises(ValueError, match='num_classes must be at most 10 in .*a.npz, got 11'):
+        CIFAR10(str(tmp_path / 'a.npz'), num_classes=11)
+
+
+def test_a_set_without_images_is_refused(tmp_path):
+    arrays = write_npz(tmp_path / 'a.npz')
+    np.savez(tmp_path / 'a.npz', **(arrays | dict(train_labels=arrays['train_labels'] + 5)))
+    with pytest.raises(ValueError, match='num_classes=2 and indices=None leave none'):
+        NpzImages(str(tmp_path / 'a.npz'), num_classes=2)
 
 
 def test_the_archives_of_these_tests_are_not_constant():

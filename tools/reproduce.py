@@ -23,7 +23,7 @@ from automix_mm.analysis.reproduction.planning import LAUNCHERS, Settings, Task,
 from automix_mm.analysis.reproduction.results import collect, markdown, write_results
 from automix_mm.analysis.reproduction.run_display import RunDisplay
 from automix_mm.analysis.reproduction.sweep import make_sweep
-from automix_mm.analysis.reproduction.timing import Timing, read_benchmark, total_hours
+from automix_mm.analysis.reproduction.timing import Timing, describe_total, read_benchmark
 
 FOLDER = Path(__file__).resolve().parents[1]
 """Where `configs` and `tools` are, in the repository and in an installed package."""
@@ -36,7 +36,7 @@ EPILOG = """examples:
   python tools/reproduce.py --config mine.py --sweep alpha=0.2,0.5 lr_min=0,1e-3 --run --collect
 
 exit code: 0 the plan is shown, or everything asked for is complete; 1 something failed or is
-missing; 2 the command line is wrong.
+missing; 2 the command line is wrong; 130 interrupted.
 """
 
 
@@ -52,7 +52,7 @@ def parse_args() -> tuple[argparse.ArgumentParser, argparse.Namespace]:
     add('--plan', action='store_true', help='show commands, states and times (default)')
     add('--run', action='store_true', help='train what is missing, go on with what was cut')
     add('--collect', nargs='?', const='', metavar='DIR', help='tables and figures of runs in DIR')
-    add('--work-dir', type=Path, default=Path('work_dirs'), help='folder of all runs')
+    add('--work-dir', type=Path, help='folder of all runs (default: DIR, else work_dirs)')
     add('--out', type=Path, help='folder for tables and figures (default: WORK_DIR/reproduced)')
     add('--cells', nargs='+', metavar='ROW/COLUMN', help='only these, with * and ?')
     add('--seeds', nargs='+', type=int, metavar='N', help='instead of the three of the paper')
@@ -68,8 +68,11 @@ def parse_args() -> tuple[argparse.ArgumentParser, argparse.Namespace]:
         parser.error('expected names of tables, or --config CONFIG, and not both')
     if args.sweep and not args.config:
         parser.error('--sweep needs --config CONFIG')
-    if args.collect:
-        args.work_dir = Path(args.collect)
+    if args.collect and args.work_dir:
+        parser.error('--collect DIR names the folder of the runs, as --work-dir does: give one')
+    if args.collect and not args.run and not Path(args.collect).is_dir():
+        parser.error(f'--collect {args.collect}: there is no such folder')
+    args.work_dir = args.work_dir or Path(args.collect or 'work_dirs')
     return parser, args
 
 
@@ -93,25 +96,20 @@ def show_plan(tasks: list[Task], without: list[str], settings: Settings, timing:
     """Prints every run with its state, its command and its hours."""
     hours = []
     for task in tasks:
-        left = timing.hours_left(task.run, task.state)
-        hours.append(left)
-        print(f'{describe(task, settings)}; {describe_hours(left)}')
+        line = describe(task, settings)
         if task.state.status != 'complete':
+            hours.append(timing.hours_left(task.run, task.state))
             words, variables = command(task.run, settings)
-            print(
-                '   ', *[f'{name}={value}' for name, value in variables.items()], shlex.join(words)
-            )
+            prefix = ''.join(f'{name}={value} ' for name, value in variables.items())
+            line += f'; {hours[-1]}\n    {prefix}{shlex.join(words)}'
+        print(line)
     for text in without:
         print(f'no training: {text}')
     counts = [task.state.status for task in tasks]
     states = ', '.join(f'{counts.count(one)} {one}' for one in ('complete', 'partial', 'missing'))
-    total = total_hours(hours)
     print(f'{len(tasks)} runs: {states}.')
-    if total['measured']:
-        known = f'{total["measured"]} of {total["runs"]} runs'
-        print(f'GPU-hours left: {total["hours"]:.2f}, from measured step times of {known}.')
-    elif tasks:
-        print('GPU-hours left: not measured (no log in the work dirs, no --benchmark).')
+    if hours:
+        print(describe_total(hours))
 
 
 def describe(task: Task, settings: Settings) -> str:
@@ -129,11 +127,6 @@ def describe(task: Task, settings: Settings) -> str:
     if stale:
         text += f'; stale lock of {stale}'
     return text + (f'; {state.note}' if state.note else '')
-
-
-def describe_hours(hours: float | None) -> str:
-    """Hours as text."""
-    return 'time not measured' if hours is None else f'{hours:.2f} GPU-hours left'
 
 
 def show_results(experiments: list[Experiment], settings: Settings, out: Path) -> bool:
@@ -179,7 +172,7 @@ def main() -> int:
             outcomes = run_tasks(tasks, settings, RunDisplay(tasks, Console()))
         except KeyboardInterrupt:
             print('Interrupted: the training was ended; the same command goes on with it.')
-            return 1
+            return 130
         complete = not any(outcome.failure for outcome in outcomes) and not without
         for text in without:
             print(f'no training: {text}')

@@ -102,6 +102,17 @@ def test_figures_of_several_panels(tmp_path):
     assert len(draw_experiment(KNOWN['figure6'], settings(tmp_path), tmp_path / 'out')) == 2
 
 
+def test_logs_of_other_trainings_are_not_drawn(tmp_path):
+    experiment = KNOWN['figure_reduced']
+    base = tmp_path / 'mixup_r18slim_cifar20_12e'
+    write_log(base / 'seed0', range(12))
+    write_log(base / 'seed1', range(14))
+    line = read_line(experiment.cells[1], 1, experiment, settings(tmp_path))
+    assert line.label == 'MixUp (1 of 2 seeds)' and line.top1.shape == (1, 12)
+    (base / 'seed0/20260101_000000/vis_data/scalars.json').write_text('damaged\n')
+    assert read_line(experiment.cells[1], 1, experiment, settings(tmp_path)) is None
+
+
 def test_nothing_measured_nothing_drawn(tmp_path):
     for name in ('figure4', 'figure5', 'figure6'):
         assert draw_experiment(KNOWN[name], settings(tmp_path), tmp_path / 'out') == []
@@ -113,7 +124,12 @@ def test_nothing_measured_nothing_drawn(tmp_path):
     [
         ('automix/r18_cifar100.py', 'model.mixer.pair.alpha'),
         ('manifoldmix/manifoldmix_r18_cifar100.py', 'model.mixer.alpha'),
+        ('puzzlemix/puzzlemix_r18_cifar100.py', 'model.mixer.alpha'),
+        ('ablation/cutmix_momentum_r18_cifar100.py', 'model.mixer.alpha'),
         ('mixup/mixup_r18_cifar100.py', 'model.train_cfg.augments.alpha'),
+        ('cutmix/cutmix_r18_cifar100.py', 'model.train_cfg.augments.alpha'),
+        ('fmix/fmix_r18_cifar100.py', 'model.train_cfg.augments.alpha'),
+        ('saliencymix/saliencymix_r18_cifar100.py', 'model.train_cfg.augments.alpha'),
     ],
 )
 def test_short_names(config, alpha):
@@ -121,6 +137,22 @@ def test_short_names(config, alpha):
     assert setting_name('alpha', cfg) == alpha
     assert setting_name('lr_min', cfg) == 'param_scheduler.eta_min'
     assert setting_name('optim_wrapper.optimizer.lr', cfg) == 'optim_wrapper.optimizer.lr'
+
+
+def test_alpha_in_a_list_of_augments():
+    augments = [dict(type='ResizeMix'), dict(type='Mixup', alpha=1.0)]
+    cfg = Config(dict(model=dict(train_cfg=dict(augments=augments))))
+    assert setting_name('alpha', cfg) == 'model.train_cfg.augments.1.alpha'
+    augments[0] = dict(type='CutMix', alpha=1.0)
+    cfg = Config(dict(model=dict(train_cfg=dict(augments=augments))))
+    with pytest.raises(ValueError, match='found .*0.alpha, .*1.alpha. Write'):
+        setting_name('alpha', cfg)
+
+
+def test_resizemix_has_no_alpha_to_sweep():
+    cfg = Config.fromfile(ROOT / 'configs/resizemix/resizemix_r18_cifar100.py')
+    with pytest.raises(ValueError, match='expected one of .* found none'):
+        setting_name('alpha', cfg)
 
 
 def test_lr_min_in_a_list_of_schedules():
@@ -134,7 +166,7 @@ def test_lr_min_in_a_list_of_schedules():
 def test_sweeps_that_cannot_be(tmp_path):
     vanilla = ROOT / 'configs/vanilla/vanilla_r18slim_digits.py'
     for axis, message in (
-        ('alpha=1', 'expected a mixer'),
+        ('alpha=1', 'found none. Write it into the config'),
         ('beta=1', 'alpha, lr_min and dotted'),
         ('alpha', 'expects NAME=VALUE'),
         ('no.such=1', 'the config has no no'),

@@ -64,6 +64,8 @@ def test_cells_and_seeds(reproduce, tmp_path):
         (('table5', '--gpus', 3, '--launcher', 'pytorch'), '3 devices cannot share'),
         (('--config', DIGITS, '--sweep', 'gamma=1'), 'knows alpha, lr_min'),
         (('--config', 'none.py'), 'there is no config'),
+        (('table10', '--collect', 'none'), 'there is no such folder'),
+        (('table10', '--collect', '.', '--work-dir', '.'), 'give one'),
     ],
 )
 def test_wrong_command_lines(reproduce, args, message):

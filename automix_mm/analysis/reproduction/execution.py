@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import socket
 import subprocess
 import time
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from .runs import OUTPUT, RECORD, State, inspect
 
 _POLL_SECONDS = 0.5
 _READ_SECONDS = 3.0
+_PATIENCE_SECONDS = 30.0
 _TAIL_LINES = 12
 
 
@@ -78,16 +80,21 @@ def _run(task: Task, settings: Settings, display: RunDisplay) -> Outcome:
     except (OSError, ValueError) as error:
         return Outcome(task.name, task.state, str(error))
     state = inspect(run, settings.root)
-    failure = ''
-    if state.status != 'complete':
-        why = state.note or f'stopped after epoch {state.done} of {run.epochs}'
-        failure = f'exit code {code}, {why}; end of {work_dir / OUTPUT}:\n{_tail(work_dir)}'
-    return Outcome(task.name, state, failure)
+    return Outcome(task.name, state, _failure(state, run.epochs, code, work_dir))
+
+
+def _failure(state: State, epochs: int, code: int, work_dir: Path) -> str:
+    if state.status == 'complete':
+        return ''
+    why = state.note or f'accuracy/top1 logged up to epoch {state.done} of {epochs}'
+    return f'exit code {code}, {why}; end of {work_dir / OUTPUT}:\n{_tail(work_dir)}'
 
 
 def _train(task: Task, settings: Settings, lock: int, display: RunDisplay) -> int:
     """Runs the training and shows its epochs; returns its exit code."""
     words, variables = command(task.run, settings)
+    if settings.launcher == 'pytorch' and not {'PORT', 'NNODES'} & {*os.environ}:
+        variables['PORT'] = free_port()  # another training of this machine has the default one
     work_dir = task.run.work_dir(settings.root)
     record = dict(
         command=words, devices=settings.devices, seed=task.run.seed, epochs=task.run.epochs
@@ -106,9 +113,25 @@ def _train(task: Task, settings: Settings, lock: int, display: RunDisplay) -> in
         try:
             return _watch(process, task, settings, display)
         finally:
-            if process.poll() is None:
-                process.terminate()
-                process.wait()
+            _end(process)
+
+
+def _end(process: subprocess.Popen) -> None:
+    """Ends the training, politely first."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(_PATIENCE_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def free_port() -> str:
+    """Finds a port of this machine that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        return str(probe.getsockname()[1])
 
 
 def _watch(process: subprocess.Popen, task: Task, settings: Settings, display: RunDisplay) -> int:

@@ -14,7 +14,7 @@ from ..style import COLORS, GREY, LINE_STYLES, new_figure, save_figure
 from .experiments import Cell, Experiment
 from .planning import Settings, runs_of
 from .results import Collected, collect
-from .runs import read_top1
+from .runs import inspect
 
 # Nine methods: two dark tones of Paul Tol's muted palette beside the seven of all pictures. Black
 # and the solid line are kept for the last row, AutoMix in the tables.
@@ -73,8 +73,8 @@ def read_line(cell: Cell, place: int, experiment: Experiment, settings: Settings
     Returns:
         The curves at the epochs that all started runs have; None if there are none.
     """
-    runs = runs_of(cell, experiment, settings)
-    logs = [log for log in (read_top1(run.work_dir(settings.root)) for run in runs) if log]
+    runs, _ = runs_of(cell, experiment, settings)
+    logs = [log for log in (inspect(run, settings.root).top1 for run in runs) if log]
     if not logs:
         return None
     epochs = sorted(set.intersection(*(set(log) for log in logs)))

@@ -84,51 +84,47 @@ def plan(experiments: Sequence[Experiment], settings: Settings) -> tuple[list[Ta
         ValueError: If a cell cannot be trained as asked for.
     """
     tasks: dict[tuple, Task] = {}
-    without: dict[str, None] = {}
+    without: list[str] = []
     for experiment in experiments:
         if experiment.kind == 'parameters':
             continue
         for cell in experiment.cells:
             name = f'{experiment.name} {cell.name}'
-            for run in runs_of(cell, experiment, settings, without, name):
+            runs, reason = runs_of(cell, experiment, settings)
+            if reason:
+                without.append(f'{name}: {reason}')
+            for run in runs:
                 key = (run.config, run.label, run.seed)  # overrides may hold lists
                 if key not in tasks:
                     tasks[key] = Task(run, [], inspect(run, settings.root))
                 tasks[key].cells.append(name)
-    return list(tasks.values()), list(without)
+    return list(tasks.values()), without
 
 
-def runs_of(
-    cell: Cell,
-    experiment: Experiment,
-    settings: Settings,
-    without: dict[str, None] | None = None,
-    name: str = '',
-) -> list[Run]:
+def runs_of(cell: Cell, experiment: Experiment, settings: Settings) -> tuple[list[Run], str]:
     """Makes the runs of a cell, one for each seed.
 
     Args:
         cell: The cell.
         experiment: Whose cell it is.
         settings: What is asked for.
-        without: Takes a sentence if the cell has no training.
-        name: Name of the cell in that sentence.
 
     Returns:
-        The runs; empty if there is no training.
+        The runs and, if there are none, why.
+
+    Raises:
+        ValueError: If the cell cannot be trained as asked for.
     """
-    reason = cell.unavailable
-    if cell.config:
-        try:
-            return [
-                make_run(cell, settings.folder, seed, settings.epochs, settings.options)
-                for seed in settings.seeds or experiment.seeds
-            ]
-        except FileNotFoundError as error:
-            reason = str(error)
-    if without is not None:
-        without[f'{name}: {reason}'] = None
-    return []
+    if not cell.config:
+        return [], cell.unavailable
+    seeds = settings.seeds or experiment.seeds
+    try:
+        return [
+            make_run(cell, settings.folder, seed, settings.epochs, settings.options)
+            for seed in seeds
+        ], ''
+    except FileNotFoundError as error:
+        return [], str(error)
 
 
 def command(run: Run, settings: Settings) -> tuple[list[str], dict[str, str]]:

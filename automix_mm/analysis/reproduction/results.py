@@ -83,15 +83,7 @@ def collect(experiment: Experiment, settings: Settings) -> Collected:
     """
     remarks = []
     if experiment.kind == 'parameters':
-        cells = [_counted(cell) for cell in experiment.cells]
-        gaps = [
-            compare_count(cell, count_parameters(cell), experiment.digits)
-            for cell in experiment.cells
-        ]
-        remarks = [gap for gap in gaps if gap]
-        matches = len(cells) - len(remarks)
-        remarks.append(f'{matches} of {len(cells)} counts are the printed ones.')
-        return Collected(experiment, tuple(cells), tuple(remarks))
+        return _counted(experiment)
     if settings.epochs:
         remarks.append(f'Every run has {settings.epochs} epochs here, whatever the paper has.')
     if settings.options:
@@ -101,14 +93,19 @@ def collect(experiment: Experiment, settings: Settings) -> Collected:
     return Collected(experiment, tuple(cells), tuple(remarks))
 
 
-def _counted(cell: Cell) -> Measured:
-    return Measured(cell, {0: count_parameters(cell) / 1e6}, 1, ())
+def _counted(experiment: Experiment) -> Collected:
+    counts = [(cell, count_parameters(cell)) for cell in experiment.cells]
+    cells = tuple(Measured(cell, {0: count / 1e6}, 1, ()) for cell, count in counts)
+    gaps = [compare_count(cell, count, experiment.digits) for cell, count in counts]
+    remarks = [gap for gap in gaps if gap]
+    matches = len(cells) - len(remarks)
+    remarks.append(f'{matches} of {len(cells)} counts are the printed ones.')
+    return Collected(experiment, cells, tuple(remarks))
 
 
 def _trained(cell: Cell, experiment: Experiment, settings: Settings) -> Measured:
-    without: dict[str, None] = {}
-    runs = runs_of(cell, experiment, settings, without, cell.name)
-    by_seed, absent = {}, list(without)
+    runs, reason = runs_of(cell, experiment, settings)
+    by_seed, absent = {}, [f'{cell.name}: {reason}'] if reason else []
     for run in runs:
         state = inspect(run, settings.root)
         if state.result is not None:
@@ -151,30 +148,24 @@ def _legend(experiment: Experiment) -> str:
     if experiment.kind == 'parameters':
         return 'Counted (paper, difference), in millions.'
     return (
-        'Ours: median top-1 of the last 10 epochs, mean ± standard deviation over the seeds '
-        '(paper, difference). A dash is not measured, or not printed by the paper.'
+        'Ours: median top-1 of the last 10 epochs, mean ± sample standard deviation over the seeds '
+        '(paper, difference). A dash: not measured, or not printed by the paper.'
     )
 
 
 def _text(one: Measured | None, experiment: Experiment) -> str:
     if one is None:
         return ''
-    printed = _printed(one.cell, experiment)
-    if one.mean is None:
-        return f'—{printed}'
-    ours = f'{one.mean:.2f}' + (f' ± {one.spread:.2f}' if one.spread is not None else '')
-    if len(one.by_seed) < one.seeds:
+    ours = '—' if one.mean is None else f'{one.mean:.2f}'
+    if one.spread is not None:
+        ours += f' ± {one.spread:.2f}'
+    if one.by_seed and len(one.by_seed) < one.seeds:
         ours += f' [{len(one.by_seed)} of {one.seeds} seeds]'
-    if one.difference is None:
-        return ours + printed
-    return f'{ours}{printed[:-1]}, {one.difference:+.2f})'
-
-
-def _printed(cell: Cell, experiment: Experiment) -> str:
-    """The paper's value in brackets; nothing for an experiment that is not the paper's."""
-    if all(other.paper is None for other in experiment.cells):
-        return ''
-    return ' (paper —)' if cell.paper is None else f' (paper {cell.paper:.{experiment.digits}f})'
+    if all(cell.paper is None for cell in experiment.cells):
+        return ours  # not an experiment of the paper
+    paper = '—' if one.cell.paper is None else f'{one.cell.paper:.{experiment.digits}f}'
+    gap = '' if one.difference is None else f', {one.difference:+.2f}'
+    return f'{ours} (paper {paper}{gap})'
 
 
 def as_rows(found: Collected) -> list[dict[str, Any]]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 import statistics
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from mmengine.config import Config
@@ -18,6 +20,8 @@ from automix_mm.hooks.last10_hook import LAST_EPOCHS
 from ..training_log import scan_log
 from .event_files import read_events
 from .experiments import Cell
+from .locks import NAME as LOCK
+from .trained_config import differing_setting
 
 OUTPUT = 'output.log'
 """Everything that a training prints, of all its starts."""
@@ -72,13 +76,15 @@ class State(NamedTuple):
         status: ``'complete'``, ``'partial'`` or ``'missing'``.
         done: Last validated epoch.
         result: Median top-1 of the last ten epochs in percent; None unless complete.
-        note: What is in the way of completion, mostly empty.
+        note: Why the log cannot be used and the run cannot go on, mostly empty.
+        top1: Top-1 in percent by epoch, as far as the run is; empty if there is a note.
     """
 
     status: str
-    done: int
-    result: float | None
+    done: int = 0
+    result: float | None = None
     note: str = ''
+    top1: Mapping[int, float] = MappingProxyType({})
 
 
 @cache
@@ -161,19 +167,26 @@ def lookup(cfg: Any, name: str) -> Any:
 
 
 def read_top1(work_dir: Path) -> dict[int, float]:
-    """Reads the accuracies of a run from its own logs, JSON or TensorBoard.
+    """Reads the accuracies of a run from its own logs, JSON or else TensorBoard.
+
+    Where a run was resumed, the later start counts for an epoch that two of them have.
 
     Args:
         work_dir: Folder of the run.
 
     Returns:
         Top-1 of the reported head in percent by epoch, ascending; empty without a log.
+
+    Raises:
+        ValueError: If a log cannot be read.
     """
     try:
         top1 = scan_log(work_dir).top1
     except FileNotFoundError:
-        top1 = read_events(work_dir, 'accuracy/top1')
-    return dict(sorted(top1.items()))
+        top1 = {}
+    except (KeyError, TypeError) as error:
+        raise ValueError(f'{work_dir}: a validation in the log has no {error}') from error
+    return dict(sorted((top1 or read_events(work_dir, 'accuracy/top1')).items()))
 
 
 def result_of(top1: Mapping[int, float], epochs: int) -> float | None:
@@ -200,22 +213,32 @@ def inspect(run: Run, root: Path) -> State:
         root: Folder of all runs.
 
     Returns:
-        Its state; a log that cannot be read counts as partial, with the reason as note.
+        Its state; with a note if there is a log and it is damaged or of another training.
     """
     work_dir = run.work_dir(root)
+    if not work_dir.is_dir() or not any(path.name != LOCK for path in work_dir.iterdir()):
+        return State('missing')
     try:
         top1 = read_top1(work_dir)
+        note = differing_setting(run.config, run.overrides, run.epochs, run.seed, work_dir)
     except ValueError as error:
-        return State('partial', 0, None, str(error))
+        top1, note = {}, str(error)
     done = max(top1, default=0)
+    note = note or _flaw(top1, run.epochs)
+    if note:
+        return State('partial', done, None, f'{note}; move {work_dir} away to train it anew')
     result = result_of(top1, run.epochs)
-    if result is not None and done == run.epochs:
-        return State('complete', done, result)
-    if done >= run.epochs:
-        absent = [e for e in range(run.epochs - LAST_EPOCHS + 1, run.epochs + 1) if e not in top1]
-        note = f'longer than {run.epochs} epochs'
-        if absent:
-            note = f'no accuracy of epoch {", ".join(map(str, absent))}'
-        return State('partial', done, None, f'{note}; remove {work_dir} to train it anew')
-    started = work_dir.is_dir() and any(work_dir.iterdir())
-    return State('partial' if started else 'missing', done, None)
+    return State('partial' if result is None else 'complete', done, result, '', top1)
+
+
+def _flaw(top1: Mapping[int, float], epochs: int) -> str:
+    """What keeps accuracies from ever giving a result."""
+    done = max(top1, default=0)
+    unreal = [str(epoch) for epoch, value in top1.items() if not math.isfinite(value)]
+    if unreal:
+        return f'the accuracy of epoch {", ".join(unreal)} is not a finite number'
+    if done > epochs:
+        return f'{done} epochs in the log, expected {epochs}'
+    last = range(epochs - LAST_EPOCHS + 1, done + 1)
+    absent = [str(epoch) for epoch in last if epoch not in top1]
+    return f'no accuracy of epoch {", ".join(absent)} in the log' if absent else ''

@@ -16,7 +16,6 @@ _ALPHAS = (
     'model.mixer.pair.alpha',
     'model.mixer.alpha',
     'model.train_cfg.augments.alpha',
-    'model.train_cfg.augments.0.alpha',
 )
 
 
@@ -35,13 +34,7 @@ def setting_name(name: str, cfg: Config) -> str:
         ValueError: If the config has no such setting.
     """
     if name == 'alpha':
-        found = [one for one in _ALPHAS if lookup(cfg, one) is not None]
-        if not found:
-            raise ValueError(
-                'alpha: expected a mixer with one of '
-                f'{", ".join(_ALPHAS)} in the config, found none. Name the setting in full.'
-            )
-        return found[0]
+        return _alpha(cfg)
     if name == 'lr_min':
         return _eta_min(cfg)
     if '.' not in name:
@@ -52,13 +45,26 @@ def setting_name(name: str, cfg: Config) -> str:
     return name
 
 
+def _alpha(cfg: Config) -> str:
+    augments = lookup(cfg, 'model.train_cfg.augments')
+    count = len(augments) if isinstance(augments, list) else 0
+    names = [*_ALPHAS, *(f'model.train_cfg.augments.{i}.alpha' for i in range(count))]
+    found = [one for one in names if lookup(cfg, one) is not None]
+    if len(found) != 1:
+        raise ValueError(
+            f'alpha: expected one of {", ".join(_ALPHAS)} in the config, found '
+            f'{", ".join(found) or "none"}. Write it into the config, or name it in full.'
+        )
+    return found[0]
+
+
 def _eta_min(cfg: Config) -> str:
     schedule = cfg.get('param_scheduler')
     if isinstance(schedule, dict):
         schedules = {'param_scheduler': schedule}
     else:
         schedules = {f'param_scheduler.{i}': one for i, one in enumerate(schedule or [])}
-    cosines = [key for key, one in schedules.items() if 'CosineAnnealing' in str(one.get('type'))]
+    cosines = [key for key, one in schedules.items() if one.get('type') == 'CosineAnnealingLR']
     if len(cosines) != 1:
         raise ValueError(
             f'lr_min: expected one cosine schedule in param_scheduler, found {len(cosines)}. Name '

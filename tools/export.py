@@ -1,0 +1,59 @@
+"""Exports a trained encoder to another framework. See `--help`."""
+
+from __future__ import annotations
+
+import argparse
+
+# First, because it names what is missing where the host would only raise a KeyError.
+import automix_mm  # noqa: F401
+
+# isort: split
+from mmengine.registry import init_default_scope
+
+from automix_mm.export import ENCODERS, HEADS, TARGETS, export, read_source
+from automix_mm.launch import add_trust_argument
+
+EXAMPLES = """examples:
+  python tools/export.py work_dirs/r50_imagenet/epoch_300.pth --to mmdet --out r50_automix.pth
+  python tools/export.py CHECKPOINT --to onnx --out model.onnx
+  python tools/export.py CHECKPOINT --encoder q --head onehot --to timm --out q_onehot.pth
+"""
+
+
+def parse_args() -> tuple[argparse.ArgumentParser, argparse.Namespace]:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(
+        description='Export one encoder and one head of a checkpoint, without the mix block, the '
+        'other encoder and the state of the optimizer.',
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        'checkpoint', help='checkpoint of a training of this project, or of an ImageClassifier'
+    )
+    parser.add_argument('--to', required=True, choices=sorted(TARGETS), help='target')
+    parser.add_argument('--out', required=True, help='file to write')
+    parser.add_argument(
+        '--encoder', choices=ENCODERS, help='encoder (default: the one that the config reports)'
+    )
+    parser.add_argument(
+        '--head', choices=HEADS, help='head (default: the one that the config reports)'
+    )
+    add_trust_argument(parser)
+    return parser, parser.parse_args()
+
+
+def main() -> None:
+    """Reads, writes, compares and prints how to use the file."""
+    parser, args = parse_args()
+    init_default_scope('mmpretrain')
+    try:
+        source = read_source(args.checkpoint, args.encoder, args.head, args.trust)
+        usage = export(source, args.to, args.out)
+    except ValueError as error:
+        parser.error(str(error))
+    print(f'Wrote {args.out}. To use it:\n{usage}')
+
+
+if __name__ == '__main__':
+    main()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from ..style import COLORS, GREY, LINE_STYLES, new_figure, save_figure
 from .experiments import Cell, Experiment
@@ -99,41 +100,42 @@ def _convergence(experiment: Experiment, settings: Settings) -> Figure | None:
     if not panels:
         return None
     if len(panels) == 1:
-        return _whole_and_end(experiment, *panels.items())
-    figure = new_figure(4.2 * len(panels) + 0.4, 4.4)
-    grid = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
-    for axes, (column, lines) in zip(grid, panels.items(), strict=True):
-        _draw_lines(axes, lines, len(rows))
-        axes.set_title(column, fontsize=10)
-        axes.legend(loc='lower right', fontsize=8, handlelength=3.4)
-    grid[0].set_ylabel('top-1 accuracy (%)')
+        figure = new_figure(12, 4.8)
+        grid = figure.subplots(1, 2, squeeze=False).T
+    else:
+        figure = new_figure(4.2 * len(panels) + 0.4, 8)
+        grid = figure.subplots(2, len(panels), sharey='row')
+    for (whole, end), (column, lines) in zip(grid.T, panels.items(), strict=True):
+        for axes in (whole, end):
+            _draw_lines(axes, lines, len(rows))
+        whole.set_title(f'{column}, whole training', fontsize=10)
+        end.set_title(f'{column}, last third enlarged', fontsize=10)
+        if len(panels) == 1:
+            end.legend(loc='center left', bbox_to_anchor=(1.02, 0.5), fontsize=9, handlelength=3.6)
+        else:
+            whole.legend(loc='lower right', fontsize=8, handlelength=3.4)
+    _enlarge_end(grid[1], [line for lines in panels.values() for line in lines])
+    for axes in grid[:, 0]:
+        axes.set_ylabel('top-1 accuracy (%)')
     return _finish(figure, experiment.title)
 
 
-def _whole_and_end(experiment: Experiment, panel: tuple[str, list[Line]]) -> Figure:
-    """One panel gets an enlarged view of its end."""
-    lines = panel[1]
-    figure = new_figure(12, 4.8)
-    whole, end = figure.subplots(1, 2, width_ratios=(1, 1))
-    for axes in (whole, end):
-        _draw_lines(axes, lines, len(experiment.rows))
-    whole.set_ylabel('top-1 accuracy (%)')
-    whole.set_title('whole training', fontsize=10)
+def _enlarge_end(row: Iterable[Axes], lines: Sequence[Line]) -> None:
+    """Shows the last third of the epochs only, all axes of the row at one scale."""
     last = max(line.epochs[-1] for line in lines)
-    first = min(line.epochs[0] for line in lines)
-    start = last - (last - first) / 3
-    seen = [line.top1[:, line.epochs >= start] for line in lines]
-    values = np.concatenate([part.ravel() for part in seen if part.size])
-    if last > start:
-        margin = max(0.06 * float(np.ptp(values)), 0.2)
-        end.set_xlim(start, last)
-        end.set_ylim(values.min() - margin, values.max() + margin)
-    end.set_title('last third, enlarged', fontsize=10)
-    end.legend(loc='center left', bbox_to_anchor=(1.02, 0.5), fontsize=9, handlelength=3.6)
-    return _finish(figure, experiment.title)
+    start = last - (last - min(line.epochs[0] for line in lines)) / 3
+    if start == last:
+        return
+    values = np.concatenate([line.top1[:, line.epochs >= start].ravel() for line in lines])
+    margin = max(0.06 * float(np.ptp(values)), 0.2)
+    for axes in row:
+        axes.set_xlim(start, last)
+        axes.set_ylim(values.min() - margin, values.max() + margin)
 
 
 def _draw_lines(axes: Axes, lines: Sequence[Line], rows: int) -> None:
+    # Noisy curves of hundreds of epochs would hide each other.
+    thin = 0.6 if max(len(line.epochs) for line in lines) > 100 else 1.0
     for line in lines:
         last = line.place == rows - 1
         index = len(_COLORS) - 1 if last else line.place % (len(_COLORS) - 1)
@@ -149,12 +151,13 @@ def _draw_lines(axes: Axes, lines: Sequence[Line], rows: int) -> None:
             top1.mean(0),
             color=color,
             linestyle=style,
-            linewidth=2.4 if last else 1.7,
+            linewidth=(2.4 if last else 1.7) * thin,
             zorder=3 if last else 2,
             label=line.label,
             marker=marker,
         )
     axes.set_xlabel('epoch')
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     _tidy(axes)
 
 
@@ -167,16 +170,19 @@ def _sensitivity(found: Collected) -> Figure | None:
     for axes, column in zip(grid, panels, strict=True):
         cells = [one for one in found.cells if one.cell.column == column]
         places = range(len(cells))
-        ours = [(x, one) for x, one in zip(places, cells, strict=True) if one.mean is not None]
         axes.plot(
-            [x for x, _ in ours],
-            [one.mean for _, one in ours],
+            places,
+            [np.nan if one.mean is None else one.mean for one in cells],  # a gap, no line across
             color=COLORS[0],
             marker='o',
             linewidth=2,
             label='ours, mean',
         )
-        points = [(x, value) for x, one in ours for value in one.by_seed.values()]
+        points = [
+            (x, value)
+            for x, one in zip(places, cells, strict=True)
+            for value in one.by_seed.values()
+        ]
         if points:
             axes.plot(*np.array(points).T, '_', color=COLORS[0], label='a seed')
         printed = [(x, one.cell.paper) for x, one in zip(places, cells, strict=True)]

@@ -12,10 +12,14 @@ from typing import NamedTuple
 import numpy as np
 
 from .cifar import CIFAR10, CIFAR100
+from .progress import ProgressLine
 from .stl10 import read_binary
 from .tiny_imagenet import SIDE, SUFFIXES, class_folders, decode_one, list_images, read_wnids
 
+_AT_ONCE = 1024
 Problems = Iterator[str]
+Look = Callable[[list[Path], int | None], Problems]
+"""Decodes image files, of a side or of any, and yields what is wrong with them."""
 
 
 class Layout(NamedTuple):
@@ -23,12 +27,11 @@ class Layout(NamedTuple):
 
     Attributes:
         tree: The expected files, for people.
-        check: Yields what is wrong below a folder; its second argument is whether to decode
-            every image.
+        check: Yields what is wrong below a folder; its second argument looks at image files.
     """
 
     tree: str
-    check: Callable[[Path, bool], Problems]
+    check: Callable[[Path, Look], Problems]
 
 
 def _expect(what: str, found: int, expected: int) -> Problems:
@@ -63,8 +66,8 @@ def _split(
         yield f'{what}: label {label} is out of range, expected 0 to {classes - 1}'
 
 
-def _cifar(kind: type[CIFAR10], classes: int) -> Callable[[Path, bool], Problems]:
-    def check(root: Path, decode: bool) -> Problems:
+def _cifar(kind: type[CIFAR10], classes: int) -> Callable[[Path, Look], Problems]:
+    def check(root: Path, look: Look) -> Problems:
         for split, count in (('train', 50_000), ('test', 10_000)):
             data = kind(str(root), split, lazy_init=True)
             yield from _split(f'{root} ({split})', data.load_arrays, count, classes)
@@ -72,20 +75,24 @@ def _cifar(kind: type[CIFAR10], classes: int) -> Callable[[Path, bool], Problems
     return check
 
 
-def _stl10(root: Path, decode: bool) -> Problems:
+def _stl10(root: Path, look: Look) -> Problems:
     folder = root / 'stl10_binary' if (root / 'stl10_binary').is_dir() else root
     for split, count in (('train', 5000), ('test', 8000)):
         yield from _split(f'{folder} ({split})', partial(read_binary, folder, split), count, 10)
 
 
-def _damaged(paths: list[Path], side: int | None) -> Problems:
-    """Decodes image files and yields what is wrong with them."""
+def _decode(paths: list[Path], side: int | None) -> Problems:
+    """Decodes image files, shows how far it is, and yields what is wrong with them."""
+    progress = ProgressLine('images', 1)
     with ThreadPoolExecutor(max_workers=4) as pool:
-        for _, problems in pool.map(lambda p: _attempt(partial(decode_one, p, side)), paths):
-            yield from problems
+        for start in range(0, len(paths), _AT_ONCE):  # a million at once would fill the memory
+            part = paths[start : start + _AT_ONCE]
+            for _, problems in pool.map(lambda p: _attempt(partial(decode_one, p, side)), part):
+                yield from problems
+            progress(start + len(part), len(paths))
 
 
-def _tiny_imagenet(root: Path, decode: bool) -> Problems:
+def _tiny_imagenet(root: Path, look: Look) -> Problems:
     folder = root / 'tiny-imagenet-200' if (root / 'tiny-imagenet-200').is_dir() else root
     if not (folder / 'wnids.txt').is_file():
         yield f'{folder / "wnids.txt"} is missing: expected one class (wnid) per line'
@@ -105,11 +112,10 @@ def _tiny_imagenet(root: Path, decode: bool) -> Problems:
         for label, wnid in enumerate(wnids):
             yield from _expect(f'{folder} ({split}): images of {wnid}', counts[label], each)
         paths += [path for path, _ in entries or ()]  # type: ignore[attr-defined]
-    if decode:
-        yield from _damaged(paths, SIDE)
+    yield from look(paths, SIDE)
 
 
-def _imagenet(root: Path, decode: bool) -> Problems:
+def _imagenet(root: Path, look: Look) -> Problems:
     for split, total in (('train', 1_281_167), ('val', 50_000)):
         folder = root / split
         if not folder.is_dir():
@@ -128,8 +134,7 @@ def _imagenet(root: Path, decode: bool) -> Problems:
                     yield f'{path} has no images'
                 paths += images
         yield from _expect(f'{folder}: images', len(paths), total)
-        if decode:
-            yield from _damaged(paths, None)
+        yield from look(paths, None)
 
 
 def _annotations(path: Path, total: int) -> Problems:
@@ -143,7 +148,7 @@ def _annotations(path: Path, total: int) -> Problems:
             yield f'{path}, line {number}: expected a file name and a label from 0 to 999'
 
 
-def _cub200(root: Path, decode: bool) -> Problems:
+def _cub200(root: Path, look: Look) -> Problems:
     folder = root / 'CUB_200_2011' if (root / 'CUB_200_2011').is_dir() else root
     columns = {}
     for name in ('images', 'image_class_labels', 'train_test_split'):
@@ -152,17 +157,19 @@ def _cub200(root: Path, decode: bool) -> Problems:
             yield f'{path} is missing: expected a number and an entry per line'
             return
         lines = [line.split() for line in path.read_text().splitlines() if line.strip()]
-        columns[name] = {words[0]: words[-1] for words in lines}
+        wrong = [' '.join(words) for words in lines if len(words) != 2]
+        yield from (f'{path}, {line!r}: expected a number and an entry' for line in wrong)
+        columns[name] = dict(words for words in lines if len(words) == 2)
         yield from _expect(f'{path}: lines', len(lines), 11_788)
-    wrong = [f'{k} {v}' for k, v in columns['image_class_labels'].items() if not 0 < int(v) <= 200]
-    for line in wrong:
-        yield f'{folder / "image_class_labels.txt"}, {line!r}: expected a label from 1 to 200'
+    for number, label in columns['image_class_labels'].items():
+        if not label.isdecimal() or not 0 < int(label) <= 200:
+            path = folder / 'image_class_labels.txt'
+            yield f'{path}, {f"{number} {label}"!r}: expected a label from 1 to 200'
     train = sum(value == '1' for value in columns['train_test_split'].values())
     yield from _expect(f'{folder / "train_test_split.txt"}: training images', train, 5994)
     paths = [folder / 'images' / name for name in columns['images'].values()]
     yield from (f'{path} is missing: images.txt lists it' for path in paths if not path.is_file())
-    if decode:
-        yield from _damaged([path for path in paths if path.is_file()], None)
+    yield from look([path for path in paths if path.is_file()], None)
 
 
 _CIFAR_TREE = 'ROOT/{}/{}  as unpacked from the official archive, or ROOT itself an .npz file'
@@ -207,4 +214,7 @@ def problems_of(name: str, root: str | Path, decode: bool = True) -> Problems:
     if not path.exists():
         yield f'{path} is missing'
         return
-    yield from LAYOUTS[name].check(path, decode)
+    try:
+        yield from LAYOUTS[name].check(path, _decode if decode else lambda paths, side: iter(()))
+    except (OSError, ValueError) as error:
+        yield f'{error} Nothing behind it is checked.'

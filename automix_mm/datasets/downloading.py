@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import http.client
-import sys
+import shutil
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
-from .reading import check_md5
+from .progress import Progress, ProgressLine
+from .reading import check_md5, naming
 
 _CHUNK = 1 << 18
 _TIMEOUT = 30  # seconds without a byte
@@ -65,21 +67,10 @@ SOURCES = {
         'CUB_200_2011',
     ),
 }
-Progress = Callable[[int, int], None]
-"""Called with the bytes there are and those there will be (0 if unknown)."""
-
-
-def show_progress(done: int, total: int) -> None:
-    """Writes one line that replaces itself, on a terminal."""
-    if not sys.stderr.isatty():
-        return
-    share = f' of {total / 1e6:.1f} MB ({100 * done / total:.0f} %)' if total else ' MB'
-    end = '\n' if done == total else ''
-    print(f'\r  {done / 1e6:.1f}{share}   ', end=end, file=sys.stderr, flush=True)
 
 
 def download(
-    source: Source, folder: Path, progress: Progress = show_progress, attempts: int = 3
+    source: Source, folder: Path, progress: Progress | None = None, attempts: int = 3
 ) -> Path:
     """Gets an archive, unless it is there already.
 
@@ -88,7 +79,7 @@ def download(
     Args:
         source: What to get.
         folder: Existing folder to put it into.
-        progress: Called now and then.
+        progress: Called with the bytes there are and those there will be; None shows them.
         attempts: How often to go on after a broken connection.
 
     Returns:
@@ -96,6 +87,7 @@ def download(
 
     Raises:
         ConnectionError: If the source cannot be reached.
+        OSError: If the archive cannot be written.
         ValueError: If the checksum is wrong; a download is then deleted.
     """
     path = folder / source.file
@@ -105,9 +97,11 @@ def download(
     part = path.with_name(path.name + '.part')
     for attempt in range(1, attempts + 1):
         try:
-            _fetch(source.url, part, progress)
+            _fetch(source.url, part, progress or ProgressLine())
             break
         except (OSError, http.client.HTTPException) as error:
+            if str(getattr(error, 'filename', None)) == str(part):  # not the network's fault
+                raise
             if attempt == attempts:
                 raise ConnectionError(
                     f'{source.url} cannot be reached ({error}). Without a network, get '
@@ -117,9 +111,9 @@ def download(
             time.sleep(attempt)
     try:
         check_md5(part, source.md5)
-    except ValueError:
+    except ValueError as error:
         part.unlink()
-        raise
+        raise ValueError(f'{source.url}: {error} This download is deleted.') from error
     return part.rename(path)
 
 
@@ -140,11 +134,27 @@ def _fetch(url: str, part: Path, progress: Progress) -> None:
             start = 0
         length = reply.headers.get('Content-Length')
         total = start + int(length) if length else 0
-        with part.open('ab' if start else 'wb') as file:
-            done = start
-            while chunk := reply.read(_CHUNK):
+        _require_space(part, total - start)
+        done = start
+        with naming(part), part.open('ab' if start else 'wb') as file:
+            for chunk in _chunks(reply):
                 file.write(chunk)
                 done += len(chunk)
                 progress(done, total)
     if total and done < total:
         raise ConnectionError(f'the connection broke after {done} of {total} bytes')
+
+
+def _chunks(reply: IO[bytes]) -> Iterator[bytes]:
+    """Yields what comes, and tells errors of the network from those of the disk."""
+    try:
+        while chunk := reply.read(_CHUNK):
+            yield chunk
+    except OSError as error:
+        raise ConnectionError(str(error)) from error
+
+
+def _require_space(path: Path, size: int) -> None:
+    free = shutil.disk_usage(path.parent).free
+    if size > free:
+        raise OSError(errno.ENOSPC, f'{size} bytes are to come, {free} are free', str(path))

@@ -48,7 +48,7 @@ def find_folder(root: str | Path, name: str, file: str) -> Path:
             return folder
     raise FileNotFoundError(
         f'{root} has neither {name}/{file} nor {file}: expected the unpacked official archive '
-        f'({name}/). tools/dataset_tools/prepare_dataset.py gets it.'
+        f'({name}/). "python tools/dataset_tools/prepare_dataset.py NAME {root}" gets it.'
     )
 
 

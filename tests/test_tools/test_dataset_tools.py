@@ -5,16 +5,20 @@ import http.server
 import io
 import json
 import os
+import sys
 import tarfile
 import threading
 import zipfile
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from automix_mm.datasets import checking, downloading
+from automix_mm.datasets import checking, downloading, reading
 from automix_mm.datasets.downloading import Source, download
+from automix_mm.datasets.progress import ProgressLine
 from automix_mm.datasets.unpacking import unpack
 from tests.test_datasets.archives import write_npz, write_stl10, write_tiny_imagenet
 
@@ -84,6 +88,67 @@ def test_a_link_that_is_there_already_is_not_followed(tmp_path, root):
     with pytest.raises(ValueError, match='outside'):
         unpack(make_tar(tmp_path / 'a', ('set/evil', b'evil')), root)
     assert not (tmp_path / 'evil').exists()
+
+
+def test_a_file_with_holes_is_refused(tmp_path, root):
+    """A member of a few bytes that would be a terabyte of zeros on disk."""
+    sparse = tarfile.TarInfo('holes')
+    sparse.pax_headers = {'GNU.sparse.map': '0,0', 'GNU.sparse.size': str(1 << 40)}
+    with tarfile.open(tmp_path / 'a', 'w', format=tarfile.PAX_FORMAT) as file:
+        file.addfile(sparse)
+    with pytest.raises(ValueError, match="'holes' is neither a file"):
+        unpack(tmp_path / 'a', root)
+    assert list(root.iterdir()) == []
+
+
+@pytest.mark.parametrize('kind', ['tar', 'zip'])
+def test_an_archive_that_grows_beyond_all_measure_is_refused(tmp_path, root, monkeypatch, kind):
+    monkeypatch.setattr(reading, '_ANY_SIZE', 1000)
+    members = [(f'{number}', bytes(1_000_000)) for number in range(3)]
+    if kind == 'tar':
+        archive = make_tar(tmp_path / 'a', *members)
+    else:
+        archive = tmp_path / 'a'
+        with zipfile.ZipFile(archive, 'w', zipfile.ZIP_DEFLATED) as file:
+            for name, content in members:
+                file.writestr(name, content)
+    with pytest.raises(ValueError, match='bytes would become .000000 or more'):
+        unpack(archive, root)
+
+
+def test_an_encrypted_zip_is_named(tmp_path, root):
+    content = bytearray(make_zip(tmp_path / 'a', ('x', b'text')).read_bytes())
+    content[6] |= 1  # the flag in the member's header and in the table of contents
+    content[content.index(b'PK\x01\x02') + 8] |= 1
+    (tmp_path / 'a').write_bytes(content)
+    with pytest.raises(ValueError, match='truncated or no archive .*encrypted'):
+        unpack(tmp_path / 'a', root)
+
+
+FULL = Path('/dev/full')
+
+
+@pytest.mark.skipif(not FULL.exists(), reason='needs /dev/full')
+def test_a_full_disk_is_named(tmp_path, root, served, monkeypatch):
+    def full(path, *args, **kwargs):
+        return real(FULL if path.is_relative_to(root) else path, *args, **kwargs)
+
+    source, _ = served
+    archive = make_tar(tmp_path / 'a', ('x', os.urandom(100)))
+    real = Path.open
+    monkeypatch.setattr(Path, 'open', full)
+    with pytest.raises(OSError, match=f"No space left on device: '{root}/x'"):
+        unpack(archive, root)
+    with pytest.raises(OSError, match=f"No space left on device: '{root}/set.tar.gz.part'"):
+        download(source, root)
+
+
+def test_a_download_that_cannot_fit_is_not_started(root, served, monkeypatch):
+    source, handler = served
+    monkeypatch.setattr(downloading.shutil, 'disk_usage', lambda path: SimpleNamespace(free=9))
+    with pytest.raises(OSError, match=f'{len(handler.content)} bytes are to come, 9 are free'):
+        download(source, root)
+    assert list(root.iterdir()) == [] and handler.asked == [None]
 
 
 def test_a_damaged_archive_is_named(tmp_path, root):
@@ -191,6 +256,28 @@ def test_without_a_network_the_message_says_what_to_do(monkeypatch, load_tool, r
     assert 'cannot be reached' in error and str(root / 'set.tar.gz') in error and '1' * 32 in error
 
 
+def test_a_root_that_is_a_file_is_named(load_tool, tmp_path, capsys):
+    (tmp_path / 'a').write_bytes(b'')
+    assert load_tool('dataset_tools/prepare_dataset', 'stl10', tmp_path / 'a').main() == 1
+    assert f"File exists: '{tmp_path / 'a'}'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('terminal', [True, False])
+def test_progress_is_shown(monkeypatch, capsys, terminal):
+    monkeypatch.setattr(sys.stderr, 'isatty', lambda: terminal)
+    show = ProgressLine()
+    for done in [*range(0, 41), 40]:
+        show(done * 1_000_000, 40_000_000)
+    shown = capsys.readouterr().err
+    if terminal:
+        assert shown.count('\r') == 41 and shown.endswith('\r  40 of 40 MB (100 %)\n')
+    else:
+        assert len(shown.splitlines()) == 10 and shown.startswith('  4 of 40 MB (10 %)\n')
+    show = ProgressLine()
+    show(1_500_000, 0)
+    assert ('  1 MB' in capsys.readouterr().err) == terminal
+
+
 def test_the_tool_gets_and_unpacks(monkeypatch, served, load_tool, root, capsys):
     source, _ = served
     monkeypatch.setitem(downloading.SOURCES, 'stl10', source)
@@ -281,6 +368,28 @@ def test_cub_names_labels_and_images(tmp_path):
     assert not any('a.jpg' in line for line in found)
 
 
+@pytest.mark.parametrize('text', ['1 x\n', '1 -1\n', '1 1.5\n'])
+def test_cub_names_labels_that_are_no_numbers(tmp_path, text):
+    for name in ('images', 'image_class_labels', 'train_test_split'):
+        (tmp_path / f'{name}.txt').write_text(text)
+    (tmp_path / 'image_class_labels.txt').write_text(text)
+    assert any('expected a label from 1 to 200' in line for line in problems('cub200', tmp_path))
+
+
+def test_cub_names_lines_that_are_no_pairs(tmp_path):
+    for name in ('images', 'image_class_labels', 'train_test_split'):
+        (tmp_path / f'{name}.txt').write_text('1 1\n2\n')
+    line = f"{tmp_path}/image_class_labels.txt, '2': expected a number and an entry"
+    assert line in problems('cub200', tmp_path)
+
+
+def test_what_cannot_be_read_is_a_problem(tmp_path):
+    folder = write_tiny_imagenet(tmp_path)
+    (folder / 'wnids.txt').write_bytes(b'\xff\xfe')
+    (found,) = problems('tiny_imagenet', tmp_path)
+    assert "can't decode byte" in found and 'Nothing behind it' in found
+
+
 def test_imagenet_names_folders_and_lines(tmp_path):
     (tmp_path / 'train/n01').mkdir(parents=True)
     (tmp_path / 'val').mkdir()
@@ -299,6 +408,8 @@ def test_the_tool_prints_problems_layout_and_exit_code(load_tool, tmp_path, caps
     lines = capsys.readouterr().out.splitlines()
     assert lines[2] == '  ... and 20 more'
     assert lines[3].endswith('22 problems. Expected:') and '{train,test}' in lines[4]
+    with pytest.raises(SystemExit, match='2'):
+        load_tool('dataset_tools/check_dataset', 'stl10', tmp_path, '--most', 0).main()
 
 
 # ------------------------------------------------------------------------------------- benchmark
@@ -315,3 +426,10 @@ def test_the_benchmark_ends_in_json(load_tool, tmp_path, capsys):
     assert set(result['images_per_second']) == {'arrays', 'mmpretrain_0'}
     assert all(row['median'] > 0 for row in result['images_per_second'].values())
     assert result['batch'] == 5
+
+
+def test_the_benchmark_names_what_it_cannot_use(load_tool, tmp_path, capsys):
+    write_npz(tmp_path / 'a.npz', num=20, side=30)
+    for path, message in ((tmp_path / 'a.npz', '32x32'), (tmp_path / 'b.npz', 'is missing')):
+        assert load_tool('analysis_tools/benchmark_data', '--data', path).main() == 1
+        assert message in capsys.readouterr().err

@@ -12,10 +12,14 @@ from automix_mm.datasets.downloading import SOURCES, download
 from automix_mm.datasets.unpacking import unpack
 
 EXAMPLE = """example:
-  python tools/dataset_tools/prepare_dataset.py cifar100 data
+  python tools/dataset_tools/prepare_dataset.py cifar100 data/cifar100
+  python tools/dataset_tools/prepare_dataset.py tiny_imagenet data
 
-A started download goes on where it stopped. ImageNet has no public download: register at
-https://image-net.org, and let tools/dataset_tools/check_dataset.py say which layout is expected.
+A started download goes on where it stopped. An archive that is in ROOT already is checked and
+unpacked without a network. The exit code is 0 if all went well and 1 after an error.
+
+ImageNet has no public download: register at https://image-net.org, and let
+tools/dataset_tools/check_dataset.py say which layout is expected.
 """
 
 
@@ -27,7 +31,7 @@ def parse_args() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument('name', choices=SOURCES, metavar='NAME', help=', '.join(SOURCES))
-    parser.add_argument('root', metavar='ROOT', help='folder to put it into, such as data')
+    parser.add_argument('root', metavar='ROOT', help='folder for the archive and what is in it')
     parser.add_argument('--delete', action='store_true', help='delete the archive at the end')
     return parser.parse_args()
 
@@ -36,8 +40,8 @@ def main() -> int:
     """Downloads and unpacks; returns the exit code."""
     args = parse_args()
     source, root = SOURCES[args.name], Path(args.root).expanduser()
-    root.mkdir(parents=True, exist_ok=True)
     try:
+        root.mkdir(parents=True, exist_ok=True)
         print(f'Getting {source.url} ...', flush=True)
         archive = download(source, root)
         print(f'Unpacking {archive} ...', flush=True)

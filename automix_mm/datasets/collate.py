@@ -24,7 +24,7 @@ def batch_collate(batch: Any) -> dict:
         raise TypeError(
             'batch_collate passes on ready batches, but the data set gave single items. Set '
             'batched=True in an in-memory set such as automix_mm.CIFAR100, without a wrapper '
-            "around it, or use collate_fn=dict(type='default_collate') and put the transforms of "
-            'the data_preprocessor, and PackInputs, into the pipeline of the data set.'
+            "around it, or use collate_fn=dict(type='default_collate') with PackInputs as the last "
+            'transform of the pipeline.'
         )
     return batch

@@ -243,15 +243,38 @@ def test_pads_to_a_divisor_as_the_host():
 
 
 def test_single_images_are_the_hosts_matter():
-    """What the Inferencer sends: BGR, turned to RGB, not cropped; then equal to the batch."""
+    """What the Inferencer sends: BGR, turned to RGB; then equal to the batch."""
     ours = ArrayPreprocessor(
         [dict(type='RandomCrop', crop_size=6)], mean=MEAN, std=STD, to_rgb=True
     )
     batch = batch_of()
     samples = [DataSample().set_gt_label(1) for _ in range(6)]
-    single = ours(dict(inputs=list(batch['inputs'].flip(1)), data_samples=samples), training=True)
+    items = dict(inputs=list(batch['inputs'].flip(1)), data_samples=samples)
+    single = ours(items)
     assert torch.equal(single['inputs'], ours(batch)['inputs'])
     assert single['data_samples'] == samples
+
+
+@pytest.mark.parametrize('collated', [list, torch.stack], ids=['pseudo', 'default'])
+def test_single_images_are_cropped_in_training_like_a_batch(collated):
+    """What a wrapper such as RepeatDataset makes of a set: nothing is lost but time."""
+    steps = [dict(type='RandomCrop', crop_size=6), dict(type='RandomFlip', prob=0.5)]
+    ours = ArrayPreprocessor(steps, mean=MEAN, std=STD, to_rgb=True)
+    batch = batch_of()
+    samples = [DataSample().set_gt_label(label) for label in batch['labels']]
+    items = dict(inputs=collated(list(batch['inputs'].flip(1))), data_samples=samples)
+    torch.manual_seed(0)
+    single = ours(items, training=True)
+    torch.manual_seed(0)
+    assert torch.equal(single['inputs'], ours(batch, training=True)['inputs'])
+    assert single['data_samples'] == samples
+
+
+def test_single_images_of_several_sizes_are_named():
+    ours = ArrayPreprocessor([dict(type='RandomCrop', crop_size=6)])
+    items = dict(inputs=[images(1)[0], images(1, width=9)[0]], data_samples=[])
+    with pytest.raises(ValueError, match=r'one size, got \[\(3, 12, 9\), \(3, 12, 10\)\]'):
+        ours(items, training=True)
 
 
 # --------------------------------------------------------------------------------------- labels

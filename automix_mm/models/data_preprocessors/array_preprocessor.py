@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from mmpretrain.models.utils import ClsDataPreprocessor
 from mmpretrain.structures import DataSample
@@ -27,8 +28,9 @@ class ArrayPreprocessor(ClsDataPreprocessor):
     """Crops, flips and normalises a whole batch at once, on the model's device.
 
     Its batches are those of an in-memory set with ``batched=True``: RGB, so that ``to_rgb`` is not
-    applied to them. Everything else, such as what the host's Inferencer sends, is treated as by
-    the host's ``ClsDataPreprocessor``; as its images are BGR, ``to_rgb=True`` is right for both.
+    applied to them. Everything else, such as what the host's Inferencer sends or single images
+    collated by the host, is treated as by the host's ``ClsDataPreprocessor``, in training after
+    ``transforms``; as its images are BGR, ``to_rgb=True`` is right for both.
 
     All draws of a batch come from one generator on the model's device, whose seed is drawn from
     torch's global one: with :class:`automix_mm.EpochSeedHook` a resumed run repeats them, and
@@ -62,6 +64,9 @@ class ArrayPreprocessor(ClsDataPreprocessor):
             training, else N data samples.
         """
         if not isinstance(data, dict) or 'labels' not in data:
+            if training and self.transforms:
+                images = self.transform(_stack(self.cast_data(data['inputs'])))
+                data = data | dict(inputs=images)
             return super().forward(data, training)
         images = self.cast_data(data['inputs'])
         labels = self.cast_data(data['labels'])
@@ -113,6 +118,19 @@ def _build(config: dict) -> Any:
         return TRANSFORMS[name](**fields)
     except TypeError as error:
         raise ValueError(f'{name} of batches: {error}') from error
+
+
+def _stack(images: Tensor | Sequence[Tensor]) -> Tensor:
+    """Return images (C, H, W) each as one tensor (N, C, H, W)."""
+    if isinstance(images, Tensor):
+        return images
+    sizes = sorted({tuple(image.shape) for image in images})
+    if len(sizes) > 1:
+        raise ValueError(
+            f'transforms of batches need images of one size, got {sizes}: resize them in the '
+            'pipeline of the data set'
+        )
+    return torch.stack(list(images))
 
 
 def _samples(data: dict, labels: Tensor) -> list[DataSample]:

@@ -134,12 +134,11 @@ class BatchRandomCrop:
             return images.contiguous()
         if self.padding_mode == 'constant':
             return torch.nn.functional.pad(images, sides, value=self.pad_val)
-        rows = self._sources(images.shape[2], self.top, self.bottom)
-        columns = self._sources(images.shape[3], self.left, self.right)
-        padded = images.index_select(2, rows.to(images.device))
-        return padded.index_select(3, columns.to(images.device))
+        rows = self._sources(images.shape[2], self.top, self.bottom, images.device)
+        columns = self._sources(images.shape[3], self.left, self.right, images.device)
+        return images.index_select(2, rows).index_select(3, columns)
 
-    def _sources(self, length: int, before: int, after: int) -> Tensor:
+    def _sources(self, length: int, before: int, after: int, device: torch.device) -> Tensor:
         """Return which pixel each pixel of a padded line repeats, long."""
         inside = 1 if self.padding_mode == 'reflect' else 0
         if self.padding_mode != 'edge' and max(before, after) > length - inside:
@@ -147,7 +146,7 @@ class BatchRandomCrop:
                 f'padding {max(before, after)} in mode {self.padding_mode!r} needs images of more '
                 f'than {max(before, after) - 1 + inside} pixels, got {length}'
             )
-        index = torch.arange(-before, length + after)
+        index = torch.arange(-before, length + after, device=device)
         if self.padding_mode == 'edge':
             return index.clamp(0, length - 1)
         index = torch.where(index < 0, -index - 1 + inside, index)

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 import warnings
 from pathlib import Path
 
@@ -31,15 +32,29 @@ def parse_args() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument('--data', help='.npz file of 32x32 images (see automix_mm.NpzImages)')
-    parser.add_argument('--images', type=int, default=10_000, help='how many to use')
-    parser.add_argument('--batch', type=int, default=100, help='images per batch')
-    parser.add_argument('--workers', type=int, nargs='*', default=[0, 2], help='of mmpretrain')
-    parser.add_argument('--repeats', type=int, default=5, help='timings of each, in turn')
-    parser.add_argument('--seconds', type=float, default=1.0, help='length of each timing')
-    parser.add_argument('--device', help='cpu or cuda; by default cuda where there is one')
+    parser.add_argument(
+        '--images', type=int, default=10_000, help='how many to use (default: 10000)'
+    )
+    parser.add_argument('--batch', type=int, default=100, help='images per batch (default: 100)')
+    parser.add_argument(
+        '--workers',
+        type=int,
+        nargs='*',
+        default=[0, 2],
+        help="worker processes of mmpretrain's pipeline; 0 is always measured (default: 0 2)",
+    )
+    parser.add_argument('--repeats', type=int, default=5, help='timings of each (default: 5)')
+    parser.add_argument('--seconds', type=float, default=1.0, help='length of each (default: 1)')
+    parser.add_argument(
+        '--device', choices=('cpu', 'cuda'), help='where batches end; by default a GPU if any'
+    )
     args = parser.parse_args()
     if min(args.images, args.batch, args.repeats) < 1 or args.seconds <= 0:
         parser.error('--images, --batch, --repeats and --seconds must be above 0')
+    if min(args.workers, default=0) < 0:
+        parser.error('--workers must be 0 or more')
+    if args.device == 'cuda' and not torch.cuda.is_available():
+        parser.error('--device cuda needs a GPU that torch can use')
     return args
 
 
@@ -49,17 +64,23 @@ def load(path: str | None, count: int) -> Images:
         generator = np.random.default_rng(0)
         images = generator.integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
         return Images(images, generator.integers(0, 100, count))
-    images, labels = read_npz(Path(path), 'train')
+    images, labels = read_npz(Path(path).expanduser(), 'train')
+    if images.shape[2:] != (32, 32):
+        raise ValueError(f'{path}: expected images of 32x32 pixels, got {images.shape[2:]}.')
     return Images(np.ascontiguousarray(images[:count].transpose(0, 2, 3, 1)), labels[:count])
 
 
-def main() -> None:
-    """Measures and prints a table, and JSON as the last line."""
+def main() -> int:
+    """Measures and prints a table, and JSON as the last line; returns the exit code."""
     args = parse_args()
     warnings.filterwarnings('ignore', category=UserWarning)
     device = torch.device(args.device or ('cuda' if torch.cuda.is_available() else 'cpu'))
     workers = tuple(dict.fromkeys((0, *args.workers)))  # the others are compared with 0
-    cases = build_cases(load(args.data, args.images), args.batch, device, workers)
+    try:
+        cases = build_cases(load(args.data, args.images), args.batch, device, workers)
+    except (OSError, ValueError) as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 1
     result = summarise(measure_rates(cases, args.repeats, args.seconds))
     where = torch.cuda.get_device_name(device) if device.type == 'cuda' else 'CPU'
     print(f'batches of {args.batch} on {where}, {torch.get_num_threads()} threads')
@@ -71,7 +92,8 @@ def main() -> None:
         )
     setup = dict(batch=args.batch, device=where, threads=torch.get_num_threads())
     print(json.dumps(setup | dict(images_per_second=result)))
+    return 0
 
 
 if __name__ == '__main__':
-    main()
+    sys.exit(main())

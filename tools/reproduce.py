@@ -107,7 +107,7 @@ def show_plan(tasks: list[Task], without: list[str], settings: Settings, timing:
         print(f'no training: {text}')
     counts = [task.state.status for task in tasks]
     states = ', '.join(f'{counts.count(one)} {one}' for one in ('complete', 'partial', 'missing'))
-    print(f'{len(tasks)} runs: {states}.')
+    print(f'{len(tasks)} run{"s" * (len(tasks) != 1)}: {states}.')
     if hours:
         print(describe_total(hours))
 

@@ -67,7 +67,7 @@ def test_another_length_is_said(tmp_path):
 def test_parameters_are_the_printed_ones():
     found = collect(KNOWN['table10'], settings(ROOT / 'none'))
     assert found.remarks == ('12 of 12 counts are the printed ones.',) and not found.absent
-    assert '| ResNet-18 | 11.17 (paper 11.17, ' in markdown(found)
+    assert '| ResNet-18 | 11.17 (paper 11.17, +0.00) |' in markdown(found)
 
 
 def test_a_count_that_differs_is_named():

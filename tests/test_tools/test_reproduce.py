@@ -3,14 +3,16 @@
 import json
 import os
 import re
+import shlex
 import signal
+import sys
 import time
 
 import pytest
 
 from automix_mm.analysis.reproduction.locks import holder
 
-from .conftest import ROOT, finish, start
+from .conftest import ROOT, environment, finish, free_port, start
 
 DIGITS = ROOT / 'configs/mixup/mixup_r18slim_digits.py'
 GRID = ('--config', DIGITS, '--sweep', 'alpha=0.5,1', '--seeds', '0', '--epochs', '10')
@@ -87,6 +89,26 @@ def test_what_is_missing_is_listed(reproduce, tmp_path):
     assert not [*tmp_path.glob('reproduced/*.png')]
 
 
+COMMANDS = re.findall(r'reproduce.py (.*)', (ROOT / 'docs/reproduce.md').read_text())
+
+
+@pytest.mark.parametrize('line', [one for one in COMMANDS if '--run' not in one])
+def test_the_page_shows_what_is_printed(reproduce, tmp_path, monkeypatch, line):
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = reproduce(*shlex.split(line))
+    assert code == 0
+    shown = out.replace(sys.executable, 'PYTHON').replace(f'{ROOT}/', '').strip()
+    assert f'```\n{shown}\n```' in (ROOT / 'docs/reproduce.md').read_text()
+
+
+@pytest.mark.parametrize('line', [one for one in COMMANDS if '--run' in one])
+def test_the_page_runs_what_there_is(reproduce, tmp_path, monkeypatch, line):
+    monkeypatch.setenv('PARTITION', 'gpu')
+    words = [word for word in shlex.split(line) if word != '--run']
+    code, out, _ = reproduce(*words, '--work-dir', tmp_path)
+    assert code == 0 and 'runs: 0 complete' in out
+
+
 def wait_for(root, pattern, process, seconds=900):
     deadline = time.monotonic() + seconds
     while not [*root.glob(pattern)]:
@@ -107,7 +129,7 @@ def test_killed_resumed_collected(tmp_path, number):
     wait_for(root, '*alpha=0.5*/seed0/epoch_3.pth', process)
     (first,) = root.glob('*alpha=0.5*/seed0')
     os.kill(process.pid, number)
-    process.wait()
+    assert process.wait() == (130 if number == signal.SIGTERM else -signal.SIGKILL)
     if number == signal.SIGKILL and holder(first):
         # The training lives on and holds the lock: a second command leaves it alone.
         text, _ = call('--run', '--cells', 'alpha=0.5').communicate(timeout=900)
@@ -132,3 +154,27 @@ def test_a_failure_does_not_stop_the_others(tmp_path):
     text = finish(process, code=1)
     assert 'NOT COMPLETE, exit code 1' in text and 'alpha' in text
     assert text.count(': complete, ') == 1
+
+
+SRUN = """#!/bin/bash
+# One task on this machine: skips srun's options, sets its variables, runs the command.
+while [[ $1 == -* ]]; do [[ $1 == -p ]] && shift; shift; done
+export SLURM_PROCID=0 SLURM_NTASKS=1 SLURM_LOCALID=0 MASTER_ADDR=127.0.0.1
+exec "$@"
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(('launcher', 'devices'), [('pytorch', 2), ('slurm', 1)])
+def test_launchers(tmp_path, launcher, devices):
+    (tmp_path / 'srun').write_text(SRUN)
+    (tmp_path / 'srun').chmod(0o755)
+    args = ('--config', DIGITS, '--seeds', 0, '--epochs', 10, '--work-dir', tmp_path / 'runs')
+    args += ('--launcher', launcher, '--gpus', devices, '--run')
+    path = f'{tmp_path}:{environment()["PATH"]}'
+    variables = dict(PATH=path, PARTITION='cpu', GPUS_PER_NODE='0', MASTER_PORT=free_port())
+    text = finish(start('reproduce.py', *args, cwd=tmp_path, **variables))
+    assert text.count(': complete, ') == 1
+    (log,) = tmp_path.glob('runs/*/seed0/output.log')
+    assert f'Distributed launcher: {launcher}' in log.read_text()
+    assert f'GPU number: {devices}' in log.read_text()

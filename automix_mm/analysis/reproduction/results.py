@@ -164,7 +164,7 @@ def _text(one: Measured | None, experiment: Experiment) -> str:
     if all(cell.paper is None for cell in experiment.cells):
         return ours  # not an experiment of the paper
     paper = '—' if one.cell.paper is None else f'{one.cell.paper:.{experiment.digits}f}'
-    gap = '' if one.difference is None else f', {one.difference:+.2f}'
+    gap = '' if one.difference is None else f', {round(one.difference, 2) + 0.0:+.2f}'  # no -0.00
     return f'{ours} (paper {paper}{gap})'
 
 

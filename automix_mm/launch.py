@@ -15,6 +15,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 from torch import distributed
 
+from automix_mm.engine.data_root import set_data_root
 from automix_mm.engine.host_loading import read_instead_of_host
 
 LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
@@ -48,6 +49,9 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
         'lists as KEY="[a,b]" without blanks',
     )
     parser.add_argument(
+        '--data-root', metavar='DIR', help='folder of the data, in place of that of the config'
+    )
+    parser.add_argument(
         '--no-pin-memory', action='store_true', help='leave data loader memory pageable'
     )
     add_trust_argument(parser)
@@ -71,7 +75,7 @@ def add_trust_argument(parser: argparse.ArgumentParser) -> None:
 
 
 def load_config(args: argparse.Namespace) -> Config:
-    """Reads the config and applies `--cfg-options`, `--work-dir` and `--launcher`.
+    """Reads the config and applies `--cfg-options`, `--data-root`, `--work-dir` and `--launcher`.
 
     Args:
         args: Arguments of :func:`add_common_arguments` and a ``config``.
@@ -80,7 +84,7 @@ def load_config(args: argparse.Namespace) -> Config:
         The config, with a file name under which its dump is no duplicate of the source.
 
     Raises:
-        ValueError: If the file does not exist.
+        ValueError: If the file or the folder of the data does not exist.
     """
     if not osp.isfile(args.config):
         raise ValueError(f'There is no config {args.config} (searched from {os.getcwd()}).')
@@ -96,6 +100,8 @@ def load_config(args: argparse.Namespace) -> Config:
         filename=name + DUMP_SUFFIX + extension,
         env_variables=source.env_variables,
     )
+    if args.data_root is not None:
+        set_data_root(cfg, args.data_root)
     cfg.launcher = args.launcher
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
@@ -113,12 +119,14 @@ def set_loader_defaults(cfg: Config, fields: tuple[str, ...], pin_memory: bool =
         pin_memory: Whether to pin memory where there is a GPU to copy to.
     """
     on_gpu = torch.cuda.is_available()
+    # Images of detectors differ in size: they stay a list.
+    collate = 'pseudo_collate' if cfg.get('default_scope') == 'mmdet' else 'default_collate'
     for field in fields:
         loader = cfg.get(field)
         if loader is None:
             continue
         defaults = ConfigDict(
-            collate_fn=dict(type='default_collate'),
+            collate_fn=dict(type=collate),
             persistent_workers=loader.get('num_workers', 0) > 0,
         )
         cfg[field] = ConfigDict({**defaults, **loader})

@@ -60,17 +60,23 @@ def set_drawing(cfg: Config, args: argparse.Namespace) -> None:
             '--show and --show-dir need default_hooks.visualization in the config, for instance '
             "dict(type='VisualizationHook')."
         )
-    cfg.default_hooks.visualization.update(
-        enable=True,
-        show=args.show,
-        wait_time=args.wait_time,
-        out_dir=args.show_dir,
-        interval=args.interval,
-    )
+    hook = cfg.default_hooks.visualization
+    hook.update(show=args.show, wait_time=args.wait_time, interval=args.interval)
+    if hook.type == 'DetVisualizationHook':
+        # A relative path would be taken below the work dir.
+        folder = None if args.show_dir is None else osp.abspath(args.show_dir)
+        hook.update(draw=True, test_out_dir=folder)
+    else:
+        hook.update(enable=True, out_dir=args.show_dir)
 
 
 def set_augmentation(cfg: Config) -> None:
     """Averages the scores of several views of each image."""
+    if cfg.get('default_scope') == 'mmdet' and 'tta_model' not in cfg:
+        raise ValueError(
+            '--tta of a detector needs tta_model and tta_pipeline in the config, for instance '
+            "tta_model=dict(type='DetTTAModel', tta_cfg=...)."
+        )
     pipeline = cfg.test_dataloader.dataset.pipeline
     if 'tta_pipeline' not in cfg:
         views = [[dict(type='RandomFlip', prob=prob) for prob in (1.0, 0.0)], [pipeline[-1]]]

@@ -11,6 +11,7 @@ import automix_mm  # noqa: F401
 from mmengine.config import Config
 
 from automix_mm import launch
+from automix_mm.detection.pretrained import require_pretrained
 from automix_mm.engine.epochs import set_epochs
 from automix_mm.engine.reader import CheckpointError
 from automix_mm.engine.resume import apply_resume
@@ -80,6 +81,7 @@ def set_precision(cfg: Config, precision: str) -> None:
 def prepare(args: argparse.Namespace) -> tuple[Config, list[str]]:
     """Turns config and arguments into the config of the run and notes for its log."""
     cfg = launch.load_config(args)
+    require_pretrained(cfg)
     notes = []
     if args.seed is not None:
         cfg.randomness = {**cfg.get('randomness', {}), 'seed': args.seed}

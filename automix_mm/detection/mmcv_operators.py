@@ -1,16 +1,18 @@
 """Stands in for `mmcv._ext`, the compiled part of mmcv, where it was not built.
 
 `mmcv.ops` looks its operators up in the module `mmcv._ext` and cannot be imported without it, nor
-can `mmdet.models`. The stand-in has every name: those of :mod:`automix_mm.detection.operators`
-work, any other raises when it is called.
+can all of `mmdet.models`. The stand-in has every name: those of
+:mod:`automix_mm.detection.operators` work, any other raises when it is called.
 """
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.machinery import ModuleSpec
+from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
 
@@ -66,4 +68,30 @@ def supply_operators() -> bool:
         # The host asks for the specification of the module to tell whether it is there.
         present.__spec__ = ModuleSpec(MODULE, loader=None)
         sys.modules[MODULE] = present
+        _repeat_failed_imports()
     return isinstance(present, _StandIn)
+
+
+def _repeat_failed_imports() -> None:
+    """Gives the operators to what is loaded of mmdet.
+
+    mmpretrain loads parts of it, and they put functions that only raise where an import from
+    `mmcv.ops` fails.
+    """
+    for name, module in list(sys.modules.items()):
+        if name.startswith('mmdet.') and getattr(module, '__file__', None):
+            for statement in _imports_of_operators(Path(str(module.__file__))):
+                source = importlib.import_module(str(statement.module))
+                for alias in statement.names:
+                    setattr(module, alias.asname or alias.name, getattr(source, alias.name))
+
+
+def _imports_of_operators(path: Path) -> Iterator[ast.ImportFrom]:
+    """Statements `from mmcv.ops import ...` of a module, where they are tried."""
+    text = path.read_text(encoding='utf-8')
+    if 'mmcv.ops' not in text:
+        return
+    attempts = (node for node in ast.parse(text).body if isinstance(node, ast.Try))
+    for statement in (inner for attempt in attempts for inner in attempt.body):
+        if isinstance(statement, ast.ImportFrom) and str(statement.module).startswith('mmcv.ops'):
+            yield statement

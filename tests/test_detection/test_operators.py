@@ -240,6 +240,20 @@ def test_any_other_operator_names_itself_and_the_way_out():
     assert not hasattr(module, '__path__')
 
 
+def test_what_was_loaded_of_mmdet_before_uses_them():
+    """mmpretrain loads heads of mmdet, where a failed import leaves functions that only raise."""
+    from mmdet.evaluation.metrics import dump_odvg_results
+    from mmdet.models.dense_heads import base_dense_head, rpn_head
+    from mmdet.models.layers import bbox_nms
+
+    for module in (rpn_head, base_dense_head, bbox_nms, dump_odvg_results):
+        assert module.batched_nms is ops.batched_nms
+    assert sys.modules['mmdet.structures.mask.structures'].roi_align is ops.roi_align
+    assert sys.modules['mmdet.models.dense_heads.clr_head.clr_head'].nms is ops.line_nms
+    # mmdet has one of its own with the name of one of mmcv's.
+    assert sys.modules['mmdet.structures.bbox'].bbox_overlaps is not ops.bbox_overlaps
+
+
 def test_nothing_is_supplied_unasked():
     code = (
         'import sys, automix_mm, automix_mm.launch\n'

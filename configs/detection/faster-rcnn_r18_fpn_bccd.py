@@ -1,0 +1,24 @@
+"""Faster R-CNN R18-FPN on BCCD, blood cells of three kinds in Pascal VOC layout.
+
+Paper: no cell; a small data set for checks and for the walk through docs/detection.md.
+Command: python tools/train.py configs/detection/faster-rcnn_r18_fpn_bccd.py --data-root data/BCCD
+Expected: not known.
+Cost: not measured.
+"""
+
+_base_ = '../_base_/detection/faster-rcnn_r18_fpn_small.py'
+
+model = dict(roi_head=dict(bbox_head=dict(num_classes=3)))
+
+cells = dict(
+    type='VOCDataset',
+    data_root='data/BCCD',
+    data_prefix=dict(sub_data_root=''),
+    metainfo=dict(classes=('RBC', 'WBC', 'Platelets')),
+)
+train_dataloader = dict(dataset=dict(ann_file='ImageSets/Main/trainval.txt', **cells))
+val_dataloader = dict(dataset=dict(ann_file='ImageSets/Main/test.txt', **cells))
+test_dataloader = val_dataloader
+
+val_evaluator = dict(type='VOCMetric', metric='mAP', eval_mode='area')
+test_evaluator = val_evaluator

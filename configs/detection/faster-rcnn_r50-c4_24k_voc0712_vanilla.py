@@ -1,0 +1,12 @@
+"""Faster R-CNN R50-C4, 24,000 iterations of VOC 07+12, from the ResNet-50 trained without mixing.
+
+Paper: arXiv 2103.13027 v1, Table 8, row Vanilla; it names neither neck nor schedule.
+Command: tools/dist_train.sh configs/detection/faster-rcnn_r50-c4_24k_voc0712_vanilla.py 8
+Expected: 81.0 AP50 (the paper, if this is its setting; see docs/paper-notes.md).
+Cost: not measured.
+"""
+
+_base_ = '../_base_/detection/faster-rcnn_r50-c4_24k_voc0712.py'
+
+init_cfg = dict(checkpoint='work_dirs/vanilla_r50_imagenet/mmdet_backbone.pth')
+model = dict(backbone=dict(init_cfg=init_cfg), roi_head=dict(shared_head=dict(init_cfg=init_cfg)))

@@ -41,5 +41,5 @@ def write_dump(work_dir, run, start='20260101_000000', **changes):
     cfg = Config.fromfile(run.config)
     cfg.merge_from_dict(dict(run.overrides))
     set_epochs(cfg, run.epochs)
-    cfg.merge_from_dict({'randomness.seed': run.seed, **changes})
+    cfg.merge_from_dict({'randomness.seed': run.seed, 'work_dir': 'any', **changes})
     cfg.dump(work_dir / start / 'vis_data/config.py')

@@ -96,6 +96,24 @@ def test_the_log_of_another_training(tmp_path, changes, message):
     assert state.status == ('partial' if message else 'complete')
 
 
+@pytest.mark.parametrize('part', ['', 'model = dict(type=', "model = dict(type='Other')\n"])
+def test_a_dump_that_was_cut_says_nothing(tmp_path, part):
+    run = plan([reduced(['AutoMix'])], settings(tmp_path, seeds=(0,)))[0][0].run
+    write_log(run.work_dir(tmp_path), range(12))
+    (run.work_dir(tmp_path) / '20260101_000000/vis_data/config.py').write_text(part)
+    assert inspect(run, tmp_path).status == 'complete'
+
+
+def test_a_dump_is_read_and_not_run(tmp_path):
+    run = plan([reduced(['AutoMix'])], settings(tmp_path, seeds=(0,)))[0][0].run
+    write_log(run.work_dir(tmp_path), range(12))
+    write_dump(run.work_dir(tmp_path), run)
+    dump = run.work_dir(tmp_path) / '20260101_000000/vis_data/config.py'
+    dump.write_text(dump.read_text() + f'\nopen({str(tmp_path / "ran")!r}, "w")\n')
+    assert inspect(run, tmp_path).status == 'complete'
+    assert not (tmp_path / 'ran').exists()
+
+
 def test_tensorboard_is_read_where_the_json_has_no_accuracy(tmp_path):
     write_log(tmp_path, [])
     writer = pytest.importorskip('torch.utils.tensorboard').SummaryWriter(tmp_path / 'a/vis_data')
@@ -126,6 +144,13 @@ def test_times_are_measured_or_not_there(tmp_path):
         'Left: 1.08 GPU-hours for 2 of 3 runs; the time of 1 was not measured.'
     )
     assert 'not measured' in describe_total(hours[2:])
+
+
+def test_a_record_that_was_cut_measures_nothing(tmp_path):
+    (task, *_), _ = plan([reduced(['MixUp'])], settings(tmp_path))
+    write_log(task.run.work_dir(tmp_path), range(6))
+    (task.run.work_dir(tmp_path) / 'reproduce.json').write_text('{"command": [')
+    assert Timing(tmp_path).hours_left(task.run, task.state).value is None
 
 
 def test_hours_of_a_cpu_are_called_so(tmp_path):

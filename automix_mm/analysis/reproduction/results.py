@@ -147,10 +147,15 @@ def markdown(found: Collected) -> str:
 def _legend(experiment: Experiment) -> str:
     if experiment.kind == 'parameters':
         return 'Counted (paper, difference), in millions.'
-    return (
-        'Ours: median top-1 of the last 10 epochs, mean ± sample standard deviation over the seeds '
-        '(paper, difference). A dash: not measured, or not printed by the paper.'
-    )
+    rule = 'median top-1 of the last 10 epochs, mean ± sample standard deviation over the seeds'
+    if _quoted(experiment):
+        return f'Ours: {rule} (paper, difference). A dash: not measured, or not printed.'
+    return f'Values: {rule}. A dash: not measured.'
+
+
+def _quoted(experiment: Experiment) -> bool:
+    """Whether the paper prints any of its values."""
+    return any(cell.paper is not None for cell in experiment.cells)
 
 
 def _text(one: Measured | None, experiment: Experiment) -> str:
@@ -161,8 +166,8 @@ def _text(one: Measured | None, experiment: Experiment) -> str:
         ours += f' ± {one.spread:.2f}'
     if one.by_seed and len(one.by_seed) < one.seeds:
         ours += f' [{len(one.by_seed)} of {one.seeds} seeds]'
-    if all(cell.paper is None for cell in experiment.cells):
-        return ours  # not an experiment of the paper
+    if not _quoted(experiment):
+        return ours
     paper = '—' if one.cell.paper is None else f'{one.cell.paper:.{experiment.digits}f}'
     gap = '' if one.difference is None else f', {round(one.difference, 2) + 0.0:+.2f}'  # no -0.00
     return f'{ours} (paper {paper}{gap})'

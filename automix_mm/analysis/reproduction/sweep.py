@@ -99,7 +99,7 @@ def make_sweep(config: Path, axes: Iterable[str], seeds: tuple[int, ...]) -> Exp
         column = labels[-1] if len(labels) > 1 else 'top-1 (%)'
         cells.append(Cell(row, column, str(config), None, overrides, None, '', {}))
     title = f'{config.stem}, top-1 (%)'
-    return Experiment(f'sweep_{config.stem}', title, 'your own', 'trained', tuple(cells), seeds)
+    return Experiment(f'sweep_{config.stem}', title, 'Sweep', 'trained', tuple(cells), seeds)
 
 
 def _axis(axis: str, cfg: Config) -> list[tuple[str, str, Any]]:

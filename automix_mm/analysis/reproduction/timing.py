@@ -69,7 +69,10 @@ def read_epoch_time(work_dir: Path) -> EpochTime | None:
         return None
     seconds = _product(train[1:] or train) + (_product(val) if val else 0.0)  # first: warm-up
     record = work_dir / RECORD
-    devices = json.loads(record.read_text())['devices'] if record.is_file() else 1
+    try:
+        devices = json.loads(record.read_text())['devices'] if record.is_file() else 1
+    except ValueError:
+        return None  # cut while it was written
     return EpochTime(seconds, devices, _ON_GPU in text, f'{work_dir.parent.name}/{work_dir.name}')
 
 

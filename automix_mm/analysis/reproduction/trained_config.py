@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
@@ -15,6 +16,8 @@ from automix_mm.engine.epochs import set_epochs
 
 _ABSENT = 'absent'
 _COMPARED = ('model', 'optim_wrapper', 'param_scheduler')
+_LAST = 'work_dir'
+"""The last name in every dump: without it the dump was cut."""
 
 
 def differing_setting(
@@ -33,15 +36,15 @@ def differing_setting(
         work_dir: Folder of the run.
 
     Returns:
-        The first setting that differs, as a sentence; empty if there is none, or no dump.
+        The first setting that differs, as a sentence; empty if there is none, or no whole dump.
     """
     dumps = sorted(work_dir.glob('*/vis_data/config.py')) or sorted(work_dir.glob('*.run.py'))
-    if not dumps:
-        return ''
-    wanted = _wanted(config, json.dumps(overrides), epochs)
     for dump in dumps:
-        found = _sections(_read_dump(dump, dump.stat().st_mtime_ns))
-        for name, value, other in _differences('', {**wanted, 'seed': seed}, found):
+        found = _read_dump(dump, dump.stat().st_mtime_ns)
+        if _LAST not in found:
+            continue
+        wanted = {**_wanted(config, json.dumps(overrides), epochs), 'seed': seed}
+        for name, value, other in _differences('', wanted, _sections(found)):
             return f'{dump} is of another training: {name} is {other}, expected {value}'
     return ''
 
@@ -56,11 +59,29 @@ def _wanted(config: Path, overrides: str, epochs: int) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=4096)
-def _read_dump(path: Path, changed: int) -> Config:
-    return Config.fromfile(str(path))
+def _read_dump(path: Path, changed: int) -> dict[str, Any]:
+    """Reads a dump without running it; empty if it was cut or is no dump."""
+    try:
+        lines = ast.parse(path.read_text(encoding='utf-8')).body
+        assigned = [line for line in lines if isinstance(line, ast.Assign)]
+        return {ast.unparse(line.targets[0]): _value(line.value) for line in assigned}
+    except (SyntaxError, ValueError):
+        return {}
 
 
-def _sections(cfg: Config) -> dict[str, Any]:
+def _value(node: ast.expr) -> Any:
+    """A literal, with ``dict(key=value)`` as one of them."""
+    if isinstance(node, ast.Call) and ast.unparse(node.func) == 'dict' and not node.args:
+        return {str(word.arg): _value(word.value) for word in node.keywords}
+    if isinstance(node, ast.List | ast.Tuple):
+        return [_value(one) for one in node.elts]
+    if isinstance(node, ast.Dict):
+        pairs = zip(node.keys, node.values, strict=True)
+        return {_value(key): _value(value) for key, value in pairs if key}
+    return ast.literal_eval(node)
+
+
+def _sections(cfg: Mapping[str, Any]) -> dict[str, Any]:
     sections = {name: cfg.get(name) for name in _COMPARED}
     sections['max_epochs'] = cfg.get('train_cfg', {}).get('max_epochs')
     sections['seed'] = cfg.get('randomness', {}).get('seed')

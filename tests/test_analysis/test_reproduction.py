@@ -154,4 +154,6 @@ def test_cells_without_training_are_named(tmp_path):
     tasks, without = plan([KNOWN['table8']], settings(tmp_path, seeds=(0,)))
     assert len(tasks) == 5 and len(without) == 10
     assert all('trains classifiers only' in text for text in without)
+    named = {word for text in without for word in text.split() if word.startswith('configs/')}
+    assert len(named) == 10 and all((ROOT / name).is_file() for name in named)
     assert plan([KNOWN['table10']], settings(tmp_path)) == ([], [])

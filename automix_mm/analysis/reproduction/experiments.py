@@ -199,7 +199,7 @@ def _experiment(name: str, base: dict[str, Any], kind: str, cells: list[Cell]) -
 
 def _cell(row: str, column: str, paper: float | None, base: dict, own: dict, fields: dict) -> Cell:
     merged = {**base, **own, **fields}
-    unavailable = merged.get('unavailable', '')
+    unavailable = merged.get('unavailable', '').format(**merged)
     config = None if unavailable or not merged['config'] else merged['config'].format(**merged)
     overrides = {
         key: value

@@ -77,13 +77,16 @@ def set_augmentation(cfg: Config) -> None:
             '--tta of a detector needs tta_model and tta_pipeline in the config, for instance '
             "tta_model=dict(type='DetTTAModel', tta_cfg=...)."
         )
-    pipeline = cfg.test_dataloader.dataset.pipeline
+    dataset = cfg.test_dataloader.dataset
+    if dataset.pop('batched', False):  # views are made image by image
+        del cfg.test_dataloader.collate_fn
+    pipeline = dataset.pipeline
     if 'tta_pipeline' not in cfg:
         views = [[dict(type='RandomFlip', prob=prob) for prob in (1.0, 0.0)], [pipeline[-1]]]
         cfg.tta_pipeline = [*deepcopy(pipeline[:-1]), dict(type='TestTimeAug', transforms=views)]
     model = cfg.get('tta_model') or dict(type='mmpretrain.AverageClsScoreTTA')
     cfg.model = {**model, 'module': cfg.model}
-    cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+    dataset.pipeline = cfg.tta_pipeline
 
 
 def prepare(args: argparse.Namespace) -> Config:

@@ -17,6 +17,8 @@ from torch.utils.flop_counter import (
     sdpa_flop_count,
 )
 
+from automix_mm.models import ArrayPreprocessor
+
 
 def _attention_flops(query: list, key: list, value: list, *_: Any, **__: Any) -> int:
     return sdpa_flop_count(query, key, value)
@@ -50,17 +52,23 @@ class TrainingStep:
         # The momentum schedule asks the host for the length of the training.
         MessageHub.get_current_instance().update_info('max_iters', 1_000_000)
         preprocessor = cfg.model.get('data_preprocessor') or cfg.get('data_preprocessor') or {}
+        for transform in preprocessor.get('transforms', []):
+            crop = {'crop_size', 'scale'} & transform.keys()
+            transform.update(dict.fromkeys(crop, image_size))  # of the images measured
         cfg.model.data_preprocessor = preprocessor
         self.model: Any = MODELS.build(cfg.model).to(device).train()
         self.optim_wrapper: OptimWrapper = build_optim_wrapper(self.model, cfg.optim_wrapper)
         channels = cfg.model.backbone.get('in_channels', 3)
         self.images = torch.randint(0, 256, (batch_size, channels, *image_size), dtype=torch.uint8)
-        self.labels = torch.randint(0, preprocessor['num_classes'], (batch_size,)).tolist()
+        self.labels = torch.randint(0, preprocessor['num_classes'], (batch_size,))
         self.device = device
 
     def batch(self) -> dict[str, Any]:
-        """Return a batch as the host's loader collates it."""
-        samples = [DataSample().set_gt_label(label) for label in self.labels]
+        """Return a batch as the loader of the config's data set gives it."""
+        if isinstance(self.model.data_preprocessor, ArrayPreprocessor):
+            numbers = torch.arange(len(self.labels))
+            return dict(inputs=self.images, labels=self.labels, sample_idx=numbers)
+        samples = [DataSample().set_gt_label(label) for label in self.labels.tolist()]
         return dict(inputs=self.images, data_samples=samples)
 
     def run(self, steps: int = 1) -> float:

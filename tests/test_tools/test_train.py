@@ -1,10 +1,13 @@
 """Arguments of tools/train.py and tools/test.py, and what they make of a config."""
 
+import re
+
 import pytest
 import torch
 from mmengine.config import Config
 
 from automix_mm import launch
+from tests.test_datasets.archives import write_npz
 
 from .conftest import BASES, ROOT, finish, start
 
@@ -153,6 +156,20 @@ def test_visualization_and_augmentation_of_a_test(load_tool, tmp_path):
     assert cfg.model.type == 'mmpretrain.AverageClsScoreTTA'
     assert cfg.model.module.type == 'automix_mm.MomentumClassifier'
     assert cfg.test_dataloader.dataset.pipeline[-1].type == 'TestTimeAug'
+
+
+@pytest.mark.slow
+def test_train_on_arrays_then_test_on_views(config, tmp_path):
+    """Batches out of memory in training, flipped views image by image in the test."""
+    (tmp_path / 'data').mkdir()
+    write_npz(tmp_path / 'data' / 'cifar100.npz', num=100, side=32, classes=20)
+    run = dict(cwd=tmp_path)
+    finish(start('train.py', config('arrays'), '--work-dir', 'run', '--epochs', 1, **run))
+    args = (config('arrays'), 'run/epoch_1.pth', '--work-dir', 'tested')
+    for extra in (['--tta'], ['--show-dir', 'drawn', '--interval', 25]):
+        log = finish(start('test.py', *args, *extra, **run))
+        assert re.search(r'Epoch\(test\).*accuracy/top1: \d', log)
+    assert len(list(tmp_path.glob('drawn/*.png'))) == 4
 
 
 def test_train_in_bf16_then_test(config, tmp_path):

@@ -56,12 +56,13 @@ def load(path: str, args: argparse.Namespace) -> Config:
 
 
 def image_size(cfg: Config) -> tuple[int, int]:
-    """Finds the size to which the config's training pipeline crops."""
-    for transform in reversed(cfg.train_dataloader.dataset.pipeline):
+    """Finds the size to which the config crops training images."""
+    pipeline = cfg.train_dataloader.dataset.get('pipeline', [])
+    for transform in reversed([*pipeline, *cfg.data_preprocessor.get('transforms', [])]):
         for key in ('crop_size', 'scale'):
             if isinstance(transform.get(key), int):
                 return transform[key], transform[key]
-    raise SystemExit('the training pipeline has no crop: give --image-size H W')
+    raise SystemExit('the config crops no training images: give --image-size H W')
 
 
 def set_stage(cfg: Config, stage: str, size: tuple[int, int]) -> None:

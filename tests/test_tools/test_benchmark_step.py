@@ -1,0 +1,43 @@
+"""tools/analysis_tools/benchmark_step.py on a small batch."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from mmengine.config import Config
+
+from .conftest import ROOT, environment
+
+
+def run(*args: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, '-W', 'ignore', 'tools/analysis_tools/benchmark_step.py', *args]
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd=ROOT, env=environment()
+    )
+
+
+def test_the_last_line_compares_two_configs() -> None:
+    """Batches are those that the configs train on: arrays of 32x32."""
+    small = ('--batch-size', '4', '--repeats', '1', '--steps', '1')
+    baseline = 'configs/vanilla/vanilla_r18slim_cifar20.py'
+    done = run('configs/automix/r18slim_cifar20.py', '--baseline', baseline, *small)
+    assert done.returncode == 0, done.stderr[-3000:]
+    figures = json.loads(done.stdout.splitlines()[-1])
+    assert figures['shape'] == [4, 3, 32, 32]
+    assert figures['seconds'] > 0 and figures['flops_ratio'] > 1
+
+
+@pytest.mark.parametrize(
+    ('path', 'size'),
+    [
+        ('automix/r18_cifar100', 32),
+        ('automix/r18_tiny_imagenet', 64),
+        ('automix/r18_stl10', 96),
+        ('automix/r50_imagenet', 224),
+        ('automix/r18slim_digits', 8),
+    ],
+)
+def test_the_size_is_that_of_the_crops(load_tool, path, size) -> None:
+    tool = load_tool('analysis_tools/benchmark_step')
+    assert tool.image_size(Config.fromfile(ROOT / f'configs/{path}.py')) == (size, size)

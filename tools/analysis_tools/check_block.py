@@ -16,6 +16,7 @@ from mmpretrain.registry import MODELS
 from torch import Tensor
 
 from automix_mm.engine.host_loading import read_instead_of_host
+from automix_mm.engine.reader import CheckpointError
 from automix_mm.launch import add_trust_argument
 from automix_mm.mixing import blend
 from automix_mm.models import MomentumClassifier
@@ -78,7 +79,10 @@ def main() -> None:
     if not isinstance(model, MomentumClassifier):
         raise SystemExit(f'{args.config} has no mix block: its model is {cfg.model.type}')
     read_instead_of_host(args.trust)
-    load_checkpoint(model, args.checkpoint, map_location='cpu', strict=True, logger='silent')
+    try:
+        load_checkpoint(model, args.checkpoint, map_location='cpu', strict=True, logger='silent')
+    except CheckpointError as error:
+        raise SystemExit(str(error)) from error
     model.to(args.device).train()
     torch.manual_seed(args.seed)
     loader = Runner.build_dataloader(cfg.train_dataloader, seed=args.seed)

@@ -37,7 +37,7 @@ $(STAMP): setup.py constraints.txt $(wildcard requirements/*.txt)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV); \
 	echo "Installing into $(VENV) ($$($(BIN)/python -V)); the first time takes minutes ..."; \
 	$(BIN)/python -m pip install -qq --disable-pip-version-check \
-		-c constraints.txt -e '.[mminstall,det,tests]' -r requirements/dev.txt; \
+		-c constraints.txt -e '.[mminstall,det,export,tests]' -r requirements/dev.txt; \
 	touch $@; \
 	echo "Installed in $$((SECONDS - start)) s."
 

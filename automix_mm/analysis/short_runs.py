@@ -227,6 +227,7 @@ def _train(plan: Plan, connection: Connection) -> RunResult:
         argparse.Namespace(
             config=plan.config,
             cfg_options=None,
+            data_root=None,
             work_dir=plan.work_dir,
             launcher='none',
             local_rank=0,

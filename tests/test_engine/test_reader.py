@@ -23,13 +23,6 @@ from tests.small_models import config
 from . import pickles
 
 
-@pytest.fixture(autouse=True)
-def host_as_it_was(monkeypatch):
-    """Undo what a test replaces in the host."""
-    for name in ('_safe_torch_load', 'load_url'):
-        monkeypatch.setattr(host, name, getattr(host, name))
-
-
 @pytest.fixture
 def mark(tmp_path):
     """A file that hostile checkpoints try to write."""

@@ -59,8 +59,11 @@ def _value(node: ast.expr) -> Any:
 
 def _call(node: ast.Call) -> Any:
     if isinstance(node.func, ast.Name) and not any(word.arg is None for word in node.keywords):
-        if node.func.id == 'dict' and not node.args:
-            return {str(word.arg): _value(word.value) for word in node.keywords}
+        literal = len(node.args) < 2 and all(isinstance(arg, ast.Dict) for arg in node.args)
+        if node.func.id == 'dict' and literal:
+            # The host writes keys that are no names so: dict({'a.b': 1}, c=2).
+            unnamed = _value(node.args[0]) if node.args else {}
+            return unnamed | {str(word.arg): _value(word.value) for word in node.keywords}
         words = [arg.value for arg in node.args if isinstance(arg, ast.Constant)]
         if node.func.id == 'float' and words in (['inf'], ['-inf'], ['nan']):
             return float(str(words[0]))

@@ -48,7 +48,7 @@ class HostPackage(NamedTuple):
 
 
 HOST_PACKAGES = (
-    HostPackage('torch', 'torch', '2.4'),
+    HostPackage('torch', 'torch', '2.6'),
     HostPackage('mmengine', 'onedl-mmengine', '0.10.12', '1.0', ('mmengine', 'mmengine-lite')),
     HostPackage('mmcv', 'onedl-mmcv', '2.3.6', '2.4', ('mmcv', 'mmcv-lite', 'mmcv-full')),
     HostPackage('mmpretrain', 'onedl-mmpretrain', '1.3.6', '2.0', ('mmpretrain',)),

@@ -59,6 +59,7 @@ def test_the_page_has_the_commands():
 def test_from_the_folder_to_the_table(workplace):
     plan, run, collect, _ = COMMANDS
     assert '4 runs: 0 complete, 0 partial, 4 missing.' in execute(plan, workplace)
+    (workplace / 'work_dirs').mkdir()
     assert 'Missing (4)' in execute(collect, workplace, code=1)
     assert execute(run, workplace).count(': complete, ') == 4
     assert '4 runs: 4 complete' in execute(plan, workplace)

@@ -60,7 +60,7 @@ def softnms(
     Returns:
         Indices of the kept boxes in the order of `dets`, long (M,).
     """
-    scores = scores.clone()
+    boxes, scores = _computable(boxes), _computable(scores).clone()
     left = torch.arange(len(boxes))
     kept: list[Tensor] = []
     while left.numel():

@@ -84,6 +84,17 @@ def test_nms_of_half_precision_scores(dtype):
     assert kept.tolist() == references.nms(boxes, scores, 0.5)
 
 
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
+def test_boxes_of_half_precision(dtype):
+    """Their areas go beyond the largest number of float16; the overlap is 0.75."""
+    boxes = torch.tensor([[0, 0, 512, 512], [0, 0, 512, 384]], dtype=dtype)
+    for scores in (torch.tensor([1.0, 0.5]), torch.tensor([1.0, 0.5], dtype=dtype)):
+        assert ops.nms(boxes, scores, 0.7)[1].tolist() == [0]
+        assert ops.nms(boxes, scores, 0.8)[1].tolist() == [0, 1]
+        lowered, kept = ops.soft_nms(boxes, scores, 0.7, min_score=0.01, method='linear')
+        assert kept.tolist() == [0, 1] and lowered[:, 4].tolist() == [1, 0.125]
+
+
 @pytest.mark.parametrize('split', [10000, 10])
 def test_batched_nms_leaves_groups_alone(split):
     boxes, scores = draw_boxes(60)
@@ -117,6 +128,29 @@ def test_soft_nms_lowers_what_its_definition_lowers(method, offset):
     assert len(kept) < 40
     torch.testing.assert_close(dets[:, 4], torch.tensor([score for _, score in wanted]))
     assert torch.equal(dets[:, :4], boxes[kept])
+
+
+def test_soft_nms_at_its_limits():
+    """Overlap and score that equal their thresholds: the overlap acts, the score stays."""
+    boxes = torch.tensor([[0.0, 0, 2, 1], [0, 0, 1, 1]])
+    scores = torch.tensor([1.0, 0.5])
+    lowered, _ = ops.soft_nms(boxes, scores, 0.5, min_score=0.25, method='linear')
+    assert lowered[:, 4].tolist() == [1, 0.25]
+    assert len(ops.soft_nms(boxes, scores, 0.5, min_score=0.26, method='linear')[1]) == 1
+
+
+def test_soft_nms_of_boxes_without_area():
+    boxes = torch.tensor([[5.0, 5, 5, 5]]).expand(3, 4)
+    lowered, kept = ops.soft_nms(boxes, torch.tensor([0.3, 0.9, 0.6]), 0.3)
+    assert kept.tolist() == [1, 2, 0]
+    torch.testing.assert_close(lowered[:, 4], torch.tensor([0.9, 0.6, 0.3]))
+
+
+def test_soft_nms_leaves_its_input_alone():
+    boxes, scores = draw_boxes(10)
+    before = scores.clone()
+    ops.soft_nms(boxes, scores, 0.3)
+    assert torch.equal(scores, before)
 
 
 def test_soft_nms_without_decay_is_nms():

@@ -1,9 +1,9 @@
-"""Points a config to data that lie in another folder."""
+"""Points a config to data that lie in another folder, and tells what is missing there."""
 
 from __future__ import annotations
 
 import os.path as osp
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from mmengine.config import Config
@@ -39,6 +39,59 @@ def set_data_root(cfg: Config, root: str) -> None:
         for node in _with_key(cfg.get(evaluator), 'ann_file'):
             if str(node['ann_file']).startswith(prefix):
                 node['ann_file'] = osp.join(root, node['ann_file'].removeprefix(prefix))
+
+
+def require_data(cfg: Config, loaders: Sequence[str]) -> None:
+    """Checks that the files and folders of a detector's data sets exist; nothing is read.
+
+    The host finds out one by one, after it has built what comes before, and about images only in
+    the first iteration. Data sets of classifiers are not looked at.
+
+    Args:
+        cfg: The config.
+        loaders: Fields of the data loaders that will be read, of ``train_dataloader``,
+            ``val_dataloader`` and ``test_dataloader``.
+
+    Raises:
+        ValueError: If an annotation file or a folder of images is missing.
+    """
+    if cfg.get('default_scope') != 'mmdet':
+        return
+    missing, roots = [], set()
+    for field in loaders:
+        for dataset in _with_key(cfg.get(field), 'ann_file'):
+            if dataset.get('backend_args'):
+                continue  # not on this machine
+            roots.add(dataset.get('data_root') or '.')
+            missing += _missing(dataset)
+        for node in _with_key(cfg.get(field.replace('dataloader', 'evaluator')), 'ann_file'):
+            missing += [] if _is_there(node['ann_file'], osp.isfile) else [node['ann_file']]
+    if missing:
+        raise ValueError(
+            f'There is no {", ".join(dict.fromkeys(missing))}. The data are expected in '
+            f'{", ".join(sorted(roots))}: name their folder with --data-root. docs/detection.md '
+            'has the layouts.'
+        )
+
+
+def _missing(dataset: dict) -> list[str]:
+    """Paths that a data set names and that do not exist."""
+    root = dataset.get('data_root') or ''
+    annotations = osp.join(root, dataset['ann_file'])
+    folders = []
+    for key, prefix in (dataset.get('data_prefix') or {}).items():
+        folder = osp.join(root, prefix)
+        if key == 'sub_data_root':  # Pascal VOC
+            parts = (('img_subdir', 'JPEGImages'), ('ann_subdir', 'Annotations'))
+            folders += [osp.join(folder, dataset.get(part, default)) for part, default in parts]
+        else:
+            folders.append(folder)
+    missing = [] if _is_there(annotations, osp.isfile) else [annotations]
+    return missing + [folder for folder in folders if not _is_there(folder, osp.isdir)]
+
+
+def _is_there(path: str, exists: Callable[[str], bool]) -> bool:
+    return '://' in path or exists(path)
 
 
 def _with_key(value: Any, key: str) -> Iterator[dict]:

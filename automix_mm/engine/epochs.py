@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
-from mmengine.registry import DATASETS
+from mmengine.registry import DATASETS, DefaultScope
 
 _POINTS = ('begin', 'end', 'T_max', 'step_size', 'total_steps')
 """Fields of schedulers that count epochs or iterations."""
@@ -86,7 +86,8 @@ def iterations_per_epoch(cfg: Config) -> int:
         ValueError: If the dataset has no length or is smaller than a batch.
     """
     loader = cfg.train_dataloader
-    dataset = DATASETS.build(loader.dataset)
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
+        dataset = DATASETS.build(loader.dataset)
     try:
         samples = len(dataset)
     except TypeError as error:

@@ -28,7 +28,8 @@ PREFIX = 'part:'
 ITERATION = 'training iteration'
 
 _NODE = 'autograd::engine::evaluate_function'
-_ENCODER = ('forward', 'extract_feat', 'loss', 'watch', 'features', 'judge', 'stage_features')
+# What is called from outside: ranges inside a compiled pass would break its graph.
+_ENCODER = ('loss', 'watch', 'features', 'judge')
 
 
 class Cost(NamedTuple):
@@ -97,7 +98,7 @@ def mark_parts(model: Any, optim_wrapper: Any) -> None:
         model: A classifier of this package or of the host, not wrapped for several processes.
         optim_wrapper: Its optimizer wrapper.
     """
-    mark(model.data_preprocessor, 'forward', 'data')
+    mark(model.data_preprocessor, '_call_impl', 'data')  # with its hooks
     mark(model.data_preprocessor, 'batch_augments', 'mix_block')
     if isinstance(getattr(model, 'q', None), Encoder):
         _mark_encoders(model)

@@ -30,7 +30,7 @@ def _attention_backward_flops(
     return sdpa_backward_flop_count(grad, query, key, value)
 
 
-_CPU_ATTENTION = {
+CPU_ATTENTION = {
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops,
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: _attention_backward_flops,
 }
@@ -65,7 +65,8 @@ class TrainingStep:
 
     def batch(self) -> dict[str, Any]:
         """Return a batch as the loader of the config's data set gives it."""
-        if isinstance(self.model.data_preprocessor, ArrayPreprocessor):
+        model = getattr(self.model, 'module', self.model)  # a wrapped one has its own attributes
+        if isinstance(model.data_preprocessor, ArrayPreprocessor):
             numbers = torch.arange(len(self.labels))
             return dict(inputs=self.images, labels=self.labels, sample_idx=numbers)
         samples = [DataSample().set_gt_label(label) for label in self.labels.tolist()]
@@ -87,7 +88,7 @@ class TrainingStep:
         Counted by torch, whose counter does not know the fused attention of a CPU: its products
         are added by the formulas that torch uses for the fused kernels of a GPU.
         """
-        with FlopCounterMode(display=False, custom_mapping=_CPU_ATTENTION) as counter:
+        with FlopCounterMode(display=False, custom_mapping=CPU_ATTENTION) as counter:
             self.run(steps)
         return counter.get_total_flops() / steps
 

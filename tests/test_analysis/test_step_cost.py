@@ -6,7 +6,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from automix_mm.analysis.step_cost import (
-    _CPU_ATTENTION,
+    CPU_ATTENTION,
     TrainingStep,
     _SavedBytes,
     alternate,
@@ -50,10 +50,10 @@ def test_fused_attention_is_counted_by_formula() -> None:
     query, key = (torch.randn(num, length, width, requires_grad=True) for _ in range(2))
     content = torch.randn(num, length, requires_grad=True)
     product = 2 * num * length * length * width  # one matrix product of the attention
-    with FlopCounterMode(display=False, custom_mapping=_CPU_ATTENTION) as counter:
+    with FlopCounterMode(display=False, custom_mapping=CPU_ATTENTION) as counter:
         out = attend(query, key, content)
     assert counter.get_total_flops() == 2 * product
-    with FlopCounterMode(display=False, custom_mapping=_CPU_ATTENTION) as counter:
+    with FlopCounterMode(display=False, custom_mapping=CPU_ATTENTION) as counter:
         out.sum().backward()
     assert counter.get_total_flops() == 5 * product
 

@@ -48,9 +48,9 @@ class HostItems(BaseDataset):
 class Batches(ArrayImages):
     """The same images as whole batches."""
 
-    def __init__(self, source: Images) -> None:
+    def __init__(self, source: Images, **kwargs: Any) -> None:
         self.source = source
-        super().__init__(data_root='', batched=True)
+        super().__init__(data_root='', batched=True, **kwargs)
 
     def load_arrays(self) -> tuple[np.ndarray, np.ndarray]:
         """Returns images (N, 3, 32, 32) uint8 and labels (N,)."""
@@ -112,6 +112,8 @@ def build_cases(
 ) -> dict[str, Case]:
     """Builds the array path and the host's pipeline with each number of workers.
 
+    On a GPU the array path comes twice: with the arrays there, and with those of the host.
+
     Args:
         source: The images, at least a batch.
         batch_size: Images per batch.
@@ -119,7 +121,7 @@ def build_cases(
         workers: Numbers of worker processes of the host's pipeline.
 
     Returns:
-        ``arrays``, ``mmpretrain_0``, ... in this order.
+        ``arrays``, on a GPU ``arrays_in_host_memory``, ``mmpretrain_0``, ... in this order.
 
     Raises:
         ValueError: If there are fewer images than in a batch.
@@ -131,7 +133,13 @@ def build_cases(
         ours = dict(type='automix_mm.ArrayPreprocessor', transforms=TRANSFORMS, **NORMALISATION)
         identity = dict(type='automix_mm.batch_collate')
         data: Any = Batches(source)
-        cases['arrays'] = Case(data, ours, batch_size, device, num_workers=0, collate_fn=identity)
+        alone: dict[str, Any] = dict(num_workers=0, collate_fn=identity)
+        cases['arrays'] = Case(data, ours, batch_size, device, **alone)
+        if device.type != 'cpu':
+            data = Batches(source, device_gib=0)
+            cases['arrays_in_host_memory'] = Case(
+                data, ours, batch_size, device, pin_memory=device.type == 'cuda', **alone
+            )
         host = dict(type='ClsDataPreprocessor', **NORMALISATION)
         for count in workers:
             data = HostItems(source, [*TRANSFORMS, dict(type='PackInputs')])

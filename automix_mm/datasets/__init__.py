@@ -3,6 +3,7 @@
 from .array_images import ArrayImages
 from .cifar import CIFAR10, CIFAR100
 from .collate import batch_collate
+from .device_arrays import ArrayBatch
 from .digits import Digits
 from .npz_images import NpzImages
 from .stl10 import STL10
@@ -12,6 +13,7 @@ __all__ = [
     'CIFAR10',
     'CIFAR100',
     'STL10',
+    'ArrayBatch',
     'ArrayImages',
     'Digits',
     'NpzImages',

@@ -9,7 +9,9 @@ import numpy as np
 import torch
 from mmpretrain.datasets import BaseDataset
 from torch import Tensor
+from torch.utils.data import get_worker_info
 
+from .device_arrays import GIB, HOST, ArrayBatch, DeviceArrays
 from .reading import check_labels
 
 
@@ -25,23 +27,31 @@ class ArrayImages(BaseDataset):
     :class:`automix_mm.ArrayPreprocessor`, which crops, flips and normalises; ``pipeline`` is then
     read by the host's Inferencer alone.
 
+    On a GPU the arrays are copied to the model's device once, where the preprocessor takes the
+    batches from them: the batch is an :class:`ArrayBatch`, of which only the N numbers travel.
+    Sets above ``device_gib``, and worker processes, hand out images taken on the host instead.
+    The batches are the same.
+
     Args:
         data_root: Folder or file of the images.
         split: One of ``SPLITS``.
         batched: Hand out whole batches of arrays.
         num_classes: Keep only the labels below this number; None keeps all.
+        device_gib: Largest size of the images, in GiB, up to which ``batched=True`` copies those
+            of the split to the device, on each rank; 0 leaves them in host memory.
         pipeline: Transforms, as in every dataset of mmpretrain.
         **kwargs: Other arguments of :class:`mmpretrain.datasets.BaseDataset`.
 
     Raises:
-        ValueError: If ``split`` is unknown, ``num_classes`` is no number of classes, or no image
-            is left.
+        ValueError: If ``split`` is unknown, ``num_classes`` is no number of classes,
+            ``device_gib`` is negative, or no image is left.
     """
 
     SPLITS: tuple[str, ...] = ('train', 'test')
 
     images: Tensor | None = None
     labels: Tensor
+    _arrays: DeviceArrays | None = None
 
     def __init__(
         self,
@@ -49,6 +59,7 @@ class ArrayImages(BaseDataset):
         split: str = 'train',
         batched: bool = False,
         num_classes: int | None = None,
+        device_gib: float = 2.0,
         pipeline: tuple | list = (),
         **kwargs: Any,
     ) -> None:
@@ -56,9 +67,12 @@ class ArrayImages(BaseDataset):
             raise ValueError(f'split must be one of {self.SPLITS}, got {split!r}.')
         if num_classes is not None and (not isinstance(num_classes, int) or num_classes < 1):
             raise ValueError(f'num_classes must be an integer of at least 1, got {num_classes!r}.')
+        if not isinstance(device_gib, int | float) or not device_gib >= 0:
+            raise ValueError(f'device_gib must be a number of at least 0, got {device_gib!r}.')
         self.split = split
         self.batched = batched
         self.num_classes = num_classes
+        self.device_gib = device_gib
         super().__init__(
             ann_file='',
             data_root=data_root,
@@ -118,8 +132,9 @@ class ArrayImages(BaseDataset):
         self._metainfo['classes'] = tuple(self.CLASSES[: self.num_classes])
 
     def _copy_without_annotation(self, memo: dict | None = None) -> ArrayImages:
-        # Images are only read, so that a subset shares them.
-        shared = {id(value): value for value in vars(self).values() if isinstance(value, Tensor)}
+        # Images are only read, so that a subset shares them, on the device as well.
+        kinds = (Tensor, DeviceArrays)
+        shared = {id(value): value for value in vars(self).values() if isinstance(value, kinds)}
         return super()._copy_without_annotation({**(memo or {}), **shared})
 
     def _note_rows(self) -> None:
@@ -175,18 +190,21 @@ class ArrayImages(BaseDataset):
             indices: Numbers of N items.
 
         Returns:
-            ``inputs`` (N, 3, H, W) uint8 RGB, ``labels`` (N,) long, ``sample_idx`` (N,) long.
+            ``inputs`` (N, 3, H, W) uint8 RGB, ``labels`` (N,) long, ``sample_idx`` (N,) long;
+            the first two, where they are to be taken on the device, are not taken yet.
         """
         self.full_init()
         if self.images is None:
             raise ValueError(f'{type(self).__name__} needs batched=True to keep images in memory.')
+        if self._arrays is None:
+            name = f'{type(self).__name__} ({self.split})'
+            self._arrays = DeviceArrays(self.images, self.labels, name)
         numbers = torch.from_numpy(np.array(indices, dtype=np.int64))  # torch is slow with lists
-        rows = self._rows[numbers]
-        return dict(
-            inputs=self.images.index_select(0, rows),
-            labels=self.labels.index_select(0, rows),
-            sample_idx=numbers,
-        )
+        batch = ArrayBatch(arrays=self._arrays, rows=self._rows[numbers], sample_idx=numbers)
+        # A worker would send the arrays, not the batch.
+        if get_worker_info() is None and self.images.nbytes <= self.device_gib * GIB:
+            return batch
+        return batch.taken(HOST)
 
     def extra_repr(self) -> list[str]:
         """Describes the split for the log.

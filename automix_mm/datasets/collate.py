@@ -20,7 +20,7 @@ def batch_collate(batch: Any) -> dict:
     Raises:
         TypeError: If it got single items instead.
     """
-    if not isinstance(batch, dict) or 'labels' not in batch:
+    if not isinstance(batch, dict) or 'sample_idx' not in batch:
         raise TypeError(
             'batch_collate passes on ready batches, but the data set gave single items. Set '
             'batched=True in an in-memory set such as automix_mm.CIFAR100, without a wrapper '

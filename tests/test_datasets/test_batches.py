@@ -100,7 +100,7 @@ def test_worker_processes_hand_out_the_same_batches(path, start):
     loader = build(loader_cfg(path, pin_memory=torch.cuda.is_available(), **fields))
     for _ in range(2):  # workers stay for the second epoch
         for ours, theirs in zip(loader, alone, strict=True):
-            assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+            assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
 @pytest.mark.parametrize('count', [2, 3])

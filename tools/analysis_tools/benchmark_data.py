@@ -19,8 +19,9 @@ from automix_mm.datasets.npz_images import read_npz
 EXAMPLE = """example:
   python tools/analysis_tools/benchmark_data.py --data data/cifar100.npz
 
-Both sides do the same: random crop with padding 4, random flip, normalisation to float32. Without
---data the images are random numbers, which cost the same. The last line is JSON.
+Both sides do the same: random crop with padding 4, random flip, normalisation to float32. On a GPU
+the arrays are measured there and in host memory. Without --data the images are random numbers,
+which cost the same. The last line is JSON.
 """
 
 
@@ -84,10 +85,10 @@ def main() -> int:
     result = summarise(measure_rates(cases, args.repeats, args.seconds))
     where = torch.cuda.get_device_name(device) if device.type == 'cuda' else 'CPU'
     print(f'batches of {args.batch} on {where}, {torch.get_num_threads()} threads')
-    print(f'{"images per second":<20}{"median":>10}{"least":>10}{"most":>10}{"times":>8}')
+    print(f'{"images per second":<22}{"median":>10}{"least":>10}{"most":>10}{"times":>8}')
     for name, row in result.items():
         print(
-            f'{name:<20}{row["median"]:>10.0f}{row["least"]:>10.0f}{row["most"]:>10.0f}'
+            f'{name:<22}{row["median"]:>10.0f}{row["least"]:>10.0f}{row["most"]:>10.0f}'
             f'{row["times_mmpretrain_0"]:>8.1f}'
         )
     setup = dict(batch=args.batch, device=where, threads=torch.get_num_threads())

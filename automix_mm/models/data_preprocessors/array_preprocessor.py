@@ -49,6 +49,7 @@ class ArrayPreprocessor(ClsDataPreprocessor):
 
     def __init__(self, transforms: Sequence[dict] = (), **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self._non_blocking = True  # from pinned memory a copy then does not wait for the stream
         self.transforms = [_build(config) for config in transforms]
 
     def forward(self, data: dict, training: bool = False) -> dict:
@@ -56,13 +57,16 @@ class ArrayPreprocessor(ClsDataPreprocessor):
 
         Args:
             data (dict): ``inputs`` (N, 3, H, W) uint8 RGB, ``labels`` (N,) and ``sample_idx`` (N,);
-                or a batch as ``ClsDataPreprocessor`` takes it.
+                an :class:`automix_mm.datasets.ArrayBatch`, from which they are taken on the
+                model's device; or a batch as ``ClsDataPreprocessor`` takes it.
             training (bool): Apply the transforms and batch augments.
 
         Returns:
             dict: ``inputs`` (N, 3, H, W) float32, and ``data_samples``: :class:`BatchLabels` in
             training, else N data samples.
         """
+        if isinstance(data, dict) and 'arrays' in data:
+            data = data.taken(self.device)  # type: ignore[attr-defined]
         if not isinstance(data, dict) or 'labels' not in data:
             if training and self.transforms:
                 images = self.transform(_stack(self.cast_data(data['inputs'])))

@@ -3,7 +3,9 @@
 default_scope = 'mmpretrain'
 
 default_hooks = dict(
-    timer=dict(type='IterTimerHook'),
+    # The host's values, read from the device at the logger's interval instead of each iteration.
+    runtime_info=dict(type='automix_mm.RuntimeInfoHook'),
+    timer=dict(type='automix_mm.IterTimerHook'),
     logger=dict(type='LoggerHook', interval=100),
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(type='automix_mm.CheckpointHook', interval=1, max_keep_ckpts=2),

@@ -26,7 +26,7 @@ class OnDevice:
     device = SimpleNamespace(type='cuda')
 
     def __init__(self, images):
-        self.isfinite = images.isfinite
+        self.aminmax = images.aminmax
 
 
 def see(checks, iteration, image=0.0, label=0, loss=1.0, on_device=False, **losses):
@@ -100,6 +100,18 @@ def test_the_iteration_of_the_training_is_named():
     images[0, 0, 0, 0] = NAN
     with pytest.raises(ValueError, match='first seen at iteration 3'):
         model.loss(images, data_samples)
+
+
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize('layout', [torch.contiguous_format, torch.channels_last])
+def test_one_bad_pixel_is_found_in_every_type_and_layout(dtype, layout):
+    images = torch.rand(2, 3, 5, 5).to(dtype).contiguous(memory_format=layout)
+    checks, labels = ValueChecks(4), torch.tensor([0, 3])
+    losses = dict(loss_mix_q=torch.tensor(1.0))
+    checks.see(0, images, labels, losses)
+    images[1, 2, 3, 4] = NAN
+    with pytest.raises(ValueError, match='images must be finite.*iteration 1'):
+        checks.see(1, images, labels, losses)
 
 
 # ------------------------------------------------------------------------------- losses

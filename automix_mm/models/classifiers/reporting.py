@@ -1,5 +1,6 @@
 """Inference of a classifier with several heads, one of which answers."""
 
+from collections import OrderedDict
 from typing import Any
 
 import torch
@@ -30,6 +31,24 @@ class ReportingClassifier(BaseClassifier):
     def loss(self, inputs: Tensor, data_samples: list[DataSample] | None) -> dict[str, Tensor]:
         """Return the losses of a batch by name."""
         raise NotImplementedError
+
+    def parse_losses(self, losses: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Sum what has 'loss' in its name, as the host does.
+
+        The host takes the mean of every value first: one kernel for each, for nothing where a value
+        is one number.
+
+        Args:
+            losses (dict[str, Tensor | list[Tensor]]): Losses and figures by name.
+
+        Returns:
+            tuple[Tensor, dict[str, Tensor]]: The sum, and what is logged: it and all values.
+        """
+        summed = [value for name, value in losses.items() if 'loss' in name]
+        if not summed or any(getattr(value, 'ndim', 1) for value in losses.values()):
+            return super().parse_losses(losses)
+        loss = summed[0] if len(summed) == 1 else sum(summed[1:], summed[0])
+        return loss, OrderedDict(loss=loss) | losses
 
     def forward(
         self,

@@ -1,5 +1,8 @@
 """Checks of values that run on the device and are read without stopping it."""
 
+import math
+from typing import NamedTuple
+
 import torch
 from mmengine.logging import print_log
 from torch import Tensor
@@ -10,11 +13,22 @@ _FATAL = {
 }
 
 
+class _Extremes(NamedTuple):
+    """What a batch is judged by, on the device."""
+
+    iteration: int
+    losses: list[str]
+    labels: Tensor  # (2,) smallest and largest
+    values: Tensor  # (2 + losses,) smallest and largest of the images, losses
+
+
 class ValueChecks:
     """Looks at labels, images and losses of each batch.
 
-    A failure is kept on the device with its first iteration. It is read at once on a CPU and for
-    the first batch, otherwise every ``interval`` iterations, so that a GPU is not waited for.
+    The extremes of labels and images and the losses are kept on the device: a NaN is an extreme,
+    too, and to judge there would take several kernels for each value. They are read at once on a
+    CPU and for the first batch, otherwise every ``interval`` iterations, so that a GPU is not
+    waited for.
 
     Args:
         num_classes (int): Labels must be in [0, num_classes).
@@ -35,8 +49,8 @@ class ValueChecks:
         self.interval = interval
         self.max_nonfinite = max_nonfinite
         self._read_once = False
-        self._names: list[str] = []
-        self._state: Tensor | None = None  # (2, names): failures, first iteration
+        self._unread: list[_Extremes] = []
+        self._failures: dict[str, list[int]] = {}  # iterations by name
         self._reported: dict[str, int] = {}
 
     def see(
@@ -54,34 +68,42 @@ class ValueChecks:
             ValueError: If labels are out of range or images not finite.
             FloatingPointError: After ``max_nonfinite`` iterations with a non-finite loss.
         """
-        bad = {'labels': ((labels < 0) | (labels >= self.num_classes)).any()}
-        bad['images'] = ~images.isfinite().all()
-        bad |= {name: ~loss.detach().isfinite() for name, loss in losses.items()}
-        self._add(iteration, bad)
+        with torch.no_grad():
+            values = torch.stack([*images.aminmax(), *losses.values()])
+            extremes = _Extremes(iteration, list(losses), torch.stack(labels.aminmax()), values)
+        self._unread.append(extremes)
         if images.device.type == 'cpu' or not self._read_once or iteration % self.interval == 0:
             self._read_once = True
             self.read()
 
-    def _add(self, iteration: int, bad: dict[str, Tensor]) -> None:
-        flags = torch.stack(list(bad.values())).long()  # (names,)
-        if self._names != list(bad):
-            self._names = list(bad)
-            self._state = torch.zeros(2, len(flags), dtype=torch.long, device=flags.device)
-        assert self._state is not None
-        first = (self._state[0] == 0) & (flags == 1)
-        self._state[1] = torch.where(first, iteration, self._state[1])
-        self._state[0] += flags
-
     def read(self) -> None:
         """Report what was found so far; the only place that waits for the device."""
-        if self._state is None:
+        unread, self._unread = self._unread, []
+        if not unread:
             return
-        for name, count, first in zip(self._names, *self._state.tolist(), strict=True):
-            if count and name in _FATAL:
-                text = _FATAL[name].format(num_classes=self.num_classes)
+        rows = [torch.cat(row).double() for row in list(zip(*unread, strict=True))[2:]]
+        numbers = torch.cat(rows).tolist()
+        end = 2 * len(unread)
+        for index, batch in enumerate(unread):
+            low, high = numbers[2 * index : 2 * index + 2]
+            start, end = end, end + len(batch.values)
+            darkest, brightest, *losses = numbers[start:end]
+            passed = dict(labels=low >= 0 and high < self.num_classes)
+            passed['images'] = math.isfinite(darkest) and math.isfinite(brightest)
+            passed |= zip(batch.losses, map(math.isfinite, losses), strict=True)
+            for name in (name for name, good in passed.items() if not good):
+                self._failures.setdefault(name, []).append(batch.iteration)
+        self._stop_or_report()
+
+    def _stop_or_report(self) -> None:
+        for name, text in _FATAL.items():
+            if name in self._failures:
+                first = self._failures[name][0]
+                text = text.format(num_classes=self.num_classes)
                 raise ValueError(f'{text}; first seen at iteration {first}')
-            if count > self._reported.get(name, 0):
-                self._report(name, count, first)
+        for name, iterations in self._failures.items():
+            if len(iterations) > self._reported.get(name, 0):
+                self._report(name, len(iterations), iterations[0])
 
     def _report(self, name: str, count: int, first: int) -> None:
         self._reported[name] = count

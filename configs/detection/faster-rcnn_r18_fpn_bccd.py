@@ -16,9 +16,15 @@ cells = dict(
     data_prefix=dict(sub_data_root=''),
     metainfo=dict(classes=('RBC', 'WBC', 'Platelets')),
 )
-train_dataloader = dict(dataset=dict(ann_file='ImageSets/Main/trainval.txt', **cells))
-val_dataloader = dict(dataset=dict(ann_file='ImageSets/Main/test.txt', **cells))
-test_dataloader = val_dataloader
+train_dataloader = dict(
+    dataset=dict(
+        ann_file='ImageSets/Main/train.txt',
+        filter_cfg=dict(bbox_min_size=1),  # two objects are points: their loss is not finite
+        **cells,
+    )
+)
+val_dataloader = dict(dataset=dict(ann_file='ImageSets/Main/val.txt', **cells))
+test_dataloader = dict(dataset=dict(ann_file='ImageSets/Main/test.txt', **cells))
 
 val_evaluator = dict(type='VOCMetric', metric='mAP', eval_mode='area')
 test_evaluator = val_evaluator

@@ -113,7 +113,7 @@ def test_data_that_are_there_pass(tmp_path, source, write):
 @pytest.mark.parametrize(
     ('source', 'absent'),
     [
-        (BCCD, ['ImageSets/Main/trainval.txt', 'JPEGImages', 'Annotations']),
+        (BCCD, ['ImageSets/Main/train.txt', 'JPEGImages', 'Annotations']),
         (MINI, ['annotations/instances_train2017.json', 'train2017', 'val2017']),
         (C4, ['VOC2007/ImageSets/Main/test.txt', 'VOC2007/JPEGImages', 'VOC2012/Annotations']),
     ],

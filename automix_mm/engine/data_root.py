@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os.path as osp
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mmengine.config import Config
@@ -57,7 +57,8 @@ def require_data(cfg: Config, loaders: Sequence[str]) -> None:
     """
     if cfg.get('default_scope') != 'mmdet':
         return
-    missing, roots = [], set()
+    missing: list[str] = []
+    roots = set()
     for field in loaders:
         for dataset in _with_key(cfg.get(field), 'ann_file'):
             if dataset.get('backend_args'):
@@ -65,7 +66,8 @@ def require_data(cfg: Config, loaders: Sequence[str]) -> None:
             roots.add(dataset.get('data_root') or '.')
             missing += _missing(dataset)
         for node in _with_key(cfg.get(field.replace('dataloader', 'evaluator')), 'ann_file'):
-            missing += [] if _is_there(node['ann_file'], osp.isfile) else [node['ann_file']]
+            if node['ann_file'] and not _is_there(node['ann_file']):
+                missing.append(node['ann_file'])
     if missing:
         raise ValueError(
             f'There is no {", ".join(dict.fromkeys(missing))}. The data are expected in '
@@ -77,21 +79,19 @@ def require_data(cfg: Config, loaders: Sequence[str]) -> None:
 def _missing(dataset: dict) -> list[str]:
     """Paths that a data set names and that do not exist."""
     root = dataset.get('data_root') or ''
-    annotations = osp.join(root, dataset['ann_file'])
-    folders = []
+    paths = [osp.join(root, dataset['ann_file'])] if dataset['ann_file'] else []
     for key, prefix in (dataset.get('data_prefix') or {}).items():
         folder = osp.join(root, prefix)
         if key == 'sub_data_root':  # Pascal VOC
             parts = (('img_subdir', 'JPEGImages'), ('ann_subdir', 'Annotations'))
-            folders += [osp.join(folder, dataset.get(part, default)) for part, default in parts]
-        else:
-            folders.append(folder)
-    missing = [] if _is_there(annotations, osp.isfile) else [annotations]
-    return missing + [folder for folder in folders if not _is_there(folder, osp.isdir)]
+            paths += [osp.join(folder, dataset.get(part, default)) for part, default in parts]
+        elif folder:
+            paths.append(folder)
+    return [path for path in paths if not _is_there(path)]
 
 
-def _is_there(path: str, exists: Callable[[str], bool]) -> bool:
-    return '://' in path or exists(path)
+def _is_there(path: str) -> bool:
+    return '://' in path or osp.exists(path)
 
 
 def _with_key(value: Any, key: str) -> Iterator[dict]:

@@ -150,6 +150,14 @@ def test_data_of_stores_and_of_classifiers_are_not_looked_for(tmp_path):
     require_data(cfg, TRAINING)
 
 
+def test_data_sets_without_annotations_need_none():
+    fields = dict(data_root=None, ann_file='', data_prefix=dict(img=''))
+    evaluator = dict(type='CocoMetric', ann_file=None)
+    loader = dict(dataset=fields)
+    cfg = Config(dict(default_scope='mmdet', test_dataloader=loader, test_evaluator=evaluator))
+    require_data(cfg, ('test_dataloader',))
+
+
 # --------------------------------------------------------------------------------- length
 
 

@@ -139,9 +139,10 @@ def test_soft_nms_at_its_limits():
     assert len(ops.soft_nms(boxes, scores, 0.5, min_score=0.26, method='linear')[1]) == 1
 
 
-def test_soft_nms_of_boxes_without_area():
+@pytest.mark.parametrize('method', ['linear', 'gaussian'])
+def test_soft_nms_of_boxes_without_area(method):
     boxes = torch.tensor([[5.0, 5, 5, 5]]).expand(3, 4)
-    lowered, kept = ops.soft_nms(boxes, torch.tensor([0.3, 0.9, 0.6]), 0.3)
+    lowered, kept = ops.soft_nms(boxes, torch.tensor([0.3, 0.9, 0.6]), 0.3, method=method)
     assert kept.tolist() == [1, 2, 0]
     torch.testing.assert_close(lowered[:, 4], torch.tensor([0.9, 0.6, 0.3]))
 
@@ -157,7 +158,8 @@ def test_soft_nms_without_decay_is_nms():
     boxes, scores = draw_boxes(40)
     _, kept = ops.soft_nms(boxes, scores + 0.1, 0.3, min_score=0.01, method='naive')
     assert kept.tolist() == references.nms(boxes, scores, 0.3)
-    assert ops.soft_nms(torch.zeros(0, 4), torch.zeros(0))[1].shape == (0,)
+    dets, kept = ops.soft_nms(torch.zeros(0, 4), torch.zeros(0))
+    assert dets.shape == (0, 5) and kept.shape == (0,) and kept.dtype == torch.long
 
 
 def test_batched_soft_nms():

@@ -180,21 +180,28 @@ def find_damage(path: str | os.PathLike) -> str | None:
         The reason in words, or None. The format before torch 1.6 has no checksums: no reason here
         says nothing about such a file.
     """
+    if osp.isdir(path):
+        return 'it is a folder'
     if not osp.isfile(path):
         return 'there is no such file'
     try:
         with open(path, 'rb') as file:
             start = file.read(len(_ZIP))
+    except OSError as error:
+        return f'it cannot be opened ({error.strerror})'
+    try:
         if not start:
             return 'it is cut short or damaged (it is empty)'
         if start != _ZIP:
             return None
         with zipfile.ZipFile(path) as archive:
+            if pickle_of(archive) is None:
+                return 'it was not written by torch.save'
+            if not _is_plain(archive, osp.getsize(path)):
+                return 'its records are packed or overlap, as torch.save never writes them'
             damaged = archive.testzip()
             if damaged is not None:
                 return f'its record {damaged} does not match its checksum'
-            if pickle_of(archive) is None:
-                return 'it was not written by torch.save'
     except (zipfile.BadZipFile, EOFError, OSError, ValueError, NotImplementedError) as error:
         return f'it is cut short or damaged ({error})'
     return None
@@ -210,6 +217,16 @@ def pickle_of(archive: zipfile.ZipFile) -> str | None:
     if any(name.endswith('/constants.pkl') for name in names):
         return None  # TorchScript: a program, not a checkpoint
     return next((name for name in names if name.endswith('/data.pkl')), None)
+
+
+def _is_plain(archive: zipfile.ZipFile, num_bytes: int) -> bool:
+    """Tells whether the records fill no more than the file: packed ones may fill any memory."""
+    records = archive.infolist()
+    stored = all(
+        record.compress_type == zipfile.ZIP_STORED and not record.flag_bits & 1  # encrypted
+        for record in records
+    )
+    return stored and sum(record.file_size for record in records) <= num_bytes
 
 
 def _load(path: str | os.PathLike, map_location: Any, trust: bool) -> Any:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import signal
+import sys
 
 # First, because it names what is missing where the host would only raise a KeyError.
 import automix_mm  # noqa: F401
@@ -46,6 +48,8 @@ def parse_args() -> tuple[argparse.ArgumentParser, argparse.Namespace]:
 def main() -> None:
     """Reads, writes, compares and prints how to use the file."""
     parser, args = parse_args()
+    for number in (signal.SIGTERM, signal.SIGHUP):  # whose default leaves unfinished files behind
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
     init_default_scope('mmpretrain')
     try:
         source = read_source(args.checkpoint, args.encoder, args.head, args.trust)

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
-import os.path as osp
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from mmengine.logging import HistoryBuffer
 from mmpretrain.models import ImageClassifier
 from torch import Tensor
 
-import automix_mm
 from automix_mm.engine.reader import read_checkpoint
 
 from .config_text import read_fields
+from .images import input_size, normalisation
 from .network import plain_network
+from .origin import origin
 
 ENCODERS = ('k', 'q')
 HEADS = ('onehot', 'mix')
@@ -32,11 +28,7 @@ PREFIXES = {
     },
     'ImageClassifier': {'backbone.': 'backbone.', 'neck.': 'neck.', 'head.': 'head.'},
 }
-#: Data sets of the host that deliver RGB; everything else is BGR, as decoded from files.
-RGB_DATASETS = ('CIFAR10', 'CIFAR100')
 _FIELDS = ('model', 'data_preprocessor', 'train_dataloader', 'val_dataloader', 'test_dataloader')
-_SIZING = ('CenterCrop', 'RandomCrop', 'RandomResizedCrop', 'Resize')
-_ANY_SIZE = 64
 
 
 @dataclass(frozen=True)
@@ -78,7 +70,7 @@ class Source:
         try:
             model = ImageClassifier(backbone=self.backbone, neck=self.neck, head=self.head)
             model.load_state_dict(self.weights, strict=True)
-        except (AssertionError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        except Exception as error:  # of a config that is not trusted: any
             raise ValueError(
                 f'the weights in {self.path} do not fit the config in it: {str(error)[:300]}'
             ) from error
@@ -116,6 +108,21 @@ def read_source(
             'checkpoint that a training of mmengine wrote'
         )
     config = read_fields(meta['cfg'], _FIELDS)
+    try:
+        return _source(path, checkpoint, config, encoder, head)
+    except (AttributeError, IndexError, KeyError, OverflowError, TypeError) as error:
+        raise ValueError(
+            f'the config in {path} is not that of a classifier ({type(error).__name__}: {error})'
+        ) from error
+
+
+def _source(
+    path: str,
+    checkpoint: Mapping[str, Any],
+    config: Mapping[str, Any],
+    encoder: str | None,
+    head: str | None,
+) -> Source:
     model = config.get('model') or {}
     kind = str(model.get('type', '')).rpartition('.')[2]
     if kind not in PREFIXES:
@@ -127,13 +134,18 @@ def read_source(
             '--head out'
         )
     parts = plain_network(model)
+    try:
+        images: dict[str, Any] = dict(
+            normalisation=normalisation(config), input_size=input_size(config)
+        )
+    except ValueError as error:
+        raise ValueError(f'the config in {path} names impossible images: {error}') from error
     return Source(
         path=path,
         **parts,
         weights=_pick(checkpoint, PREFIXES[kind], which, name),
-        normalisation=_normalisation(model, config),
-        input_size=_input_size(parts['backbone'], model, config),
-        meta=_origin(path, checkpoint) | (dict(encoder=which, head=name) if which else {}),
+        **images,
+        meta=origin(path, checkpoint) | (dict(encoder=which, head=name) if which else {}),
     )
 
 
@@ -153,99 +165,13 @@ def _pick(
     checkpoint: Mapping[str, Any], prefixes: Mapping[str, str], encoder: str, head: str
 ) -> dict[str, Tensor]:
     state = checkpoint.get('state_dict')
-    if not isinstance(state, dict):
-        raise ValueError('the checkpoint holds no state_dict')
+    if not isinstance(state, dict) or not all(isinstance(key, str) for key in state):
+        raise ValueError('the checkpoint holds no state_dict with names of weights')
     table = {key.format(encoder=encoder, head=head): new for key, new in prefixes.items()}
     weights = {}
     for key, value in state.items():
-        name = str(key).removeprefix('module.')
+        name = key.removeprefix('module.')  # of DistributedDataParallel
         for prefix, new in table.items():
-            if name.startswith(prefix) and isinstance(value, Tensor):
-                weights[new + name[len(prefix) :]] = value.detach().cpu().contiguous()
+            if name.startswith(prefix):
+                weights[new + name[len(prefix) :]] = value
     return weights
-
-
-def _preprocessor(model: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
-    return model.get('data_preprocessor') or config.get('data_preprocessor') or {}
-
-
-def _normalisation(model: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
-    fields = _preprocessor(model, config)
-    delivered = 'BGR'
-    if _dataset(config).get('type') in RGB_DATASETS:
-        delivered = 'RGB'
-    order = delivered[::-1] if fields.get('to_rgb') else delivered
-    if fields.get('type') == 'automix_mm.ArrayPreprocessor':
-        order = 'RGB'  # its batches are, whatever to_rgb says of single images
-    if model['backbone'].get('in_channels', 3) == 1:
-        order = 'grey'
-    mean, std = (fields.get(name) and [float(v) for v in fields[name]] for name in ('mean', 'std'))
-    return dict(mean=mean, std=std, channel_order=order)
-
-
-def _dataset(config: Mapping[str, Any]) -> dict[str, Any]:
-    loader = config.get('test_dataloader') or config.get('val_dataloader') or {}
-    return loader.get('dataset') or {}
-
-
-def _input_size(
-    backbone: Mapping[str, Any], model: Mapping[str, Any], config: Mapping[str, Any]
-) -> tuple[int, int, int]:
-    """Returns the size of test images, or else of training crops, where the config tells it."""
-    loader = config.get('train_dataloader') or {}
-    crops = [
-        *(_preprocessor(model, config).get('transforms') or ()),
-        *((loader.get('dataset') or {}).get('pipeline') or ()),
-        *(_dataset(config).get('pipeline') or ()),  # the last one counts
-    ]
-    size: Any = _ANY_SIZE
-    for step in crops:
-        if step.get('type') in _SIZING:
-            size = step.get('crop_size') or step.get('scale') or size
-    size = backbone.get('img_size', size)
-    height, width = (size, size) if isinstance(size, int) else (size[-2], size[-1])
-    return int(backbone.get('in_channels', 3)), int(height), int(width)
-
-
-def _origin(path: str, checkpoint: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns what is known of the weights' origin, as plain data."""
-    meta = checkpoint['meta']
-    with open(path, 'rb') as file:
-        digest = hashlib.sha256()
-        while block := file.read(1 << 20):
-            digest.update(block)
-    experiment = str(meta.get('experiment_name') or '')
-    return dict(
-        source=osp.basename(os.fspath(path)),
-        source_sha256=digest.hexdigest(),
-        config_name=re.sub(r'(\.run)?_\d{8}_\d{6}$', '', experiment),
-        config=meta['cfg'],
-        epoch=meta.get('epoch'),
-        iter=meta.get('iter'),
-        metric=_scores(checkpoint),
-        dataset_meta=_plain(meta.get('dataset_meta') or {}),
-        automix_mm_version=automix_mm.__version__,
-    )
-
-
-def _plain(value: Any) -> Any:
-    """Returns lists in the place of arrays, so that any reader can read them."""
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    return value.tolist() if hasattr(value, 'tolist') else value
-
-
-def _scores(checkpoint: Mapping[str, Any]) -> dict[str, float]:
-    """Returns the scores of the last validation before the checkpoint was written."""
-    hub = checkpoint.get('message_hub')
-    scalars = hub.get('log_scalars', {}) if isinstance(hub, dict) else {}
-    return {
-        name.removeprefix('val/'): float(buffer.current())
-        for name, buffer in scalars.items()
-        if name.startswith('val/')
-        and isinstance(buffer, HistoryBuffer)
-        and not name.endswith('time')
-        and len(buffer.data[0])
-    }

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
 import os.path as osp
 from collections.abc import Callable, Mapping
+from io import BytesIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,6 +24,7 @@ from .usage import USAGE, describe
 TOLERANCE = 1e-5
 """How far logits may be from the source's, absolute and relative."""
 Network = Callable[[Tensor], Tensor]
+Pack = Callable[[nn.Module, dict[str, Any]], bytes]
 
 
 class Target(NamedTuple):
@@ -29,17 +32,15 @@ class Target(NamedTuple):
 
     Attributes:
         find: Finds its network or says why there is none.
-        write: Writes the file.
+        pack: Makes the file's content of the classifier and the metadata. Not a file: libraries
+            that run into a full disk may end the process.
         load: Reads it back as that framework does; None where that needs more than a classifier.
-        prefixes: Names of weights in the plain classifier, and what the target calls them; others
-            are left out.
         needs: Modules that writing and reading need, from the extra `export`.
     """
 
     find: Callable[[Source, str], Namesake]
-    write: Callable[[Source, Target, Namesake, str], None]
+    pack: Pack
     load: Callable[[Source, Namesake, str], Network] | None
-    prefixes: Mapping[str, str] = {}
     needs: tuple[str, ...] = ()
 
 
@@ -57,27 +58,42 @@ def export(source: Source, name: str, out: str) -> str:
         Lines on how to use the file.
 
     Raises:
-        ValueError: If the target does not know the network, a module is missing, the file would
-            replace the source, or the logits differ. Nothing is left behind then.
+        ValueError: If the target does not know the network, a module is missing, ``out`` cannot be
+            written or would replace the source, or the logits differ. Nothing is left behind then.
     """
     target = TARGETS[name]
-    if osp.exists(out) and osp.samefile(out, source.path):
-        raise ValueError(f'--out would replace the checkpoint {out} itself: choose another file')
-    if not osp.isdir(osp.dirname(osp.abspath(out))):
-        raise ValueError(f'there is no folder {osp.dirname(osp.abspath(out))} for --out')
+    _check_out(out, source.path)
     network = target.find(source, name)
     for module in target.needs:
         _require(module)
-    unfinished = out + UNFINISHED
+    classifier = source.build()
+    difference = None
+    folder, file_name = osp.split(osp.abspath(out))
     try:
-        with torch.no_grad():
-            target.write(source, target, network, unfinished)
-            difference = _compare(source, target, network, unfinished)
-        publish(unfinished, out)
-    finally:
-        if osp.exists(unfinished):
-            os.remove(unfinished)
+        # A folder takes whatever else a target writes, and is no file of the user's.
+        with TemporaryDirectory(UNFINISHED, file_name + '.', folder) as unfinished, torch.no_grad():
+            path = osp.join(unfinished, file_name)
+            expected = _logits(classifier, source)
+            Path(path).write_bytes(target.pack(classifier, _meta(source, network)))
+            if target.load is not None:
+                difference = _compare(source, expected, target.load(source, network, path))
+            publish(path, out)
+    except (OSError, RuntimeError) as error:
+        reason = str(error).strip().split('\n')[0]
+        raise ValueError(f'could not write {out} for {name}: {reason}') from error
     return USAGE[name](source, network, out) + describe(source, difference)
+
+
+def _check_out(out: str, source: str) -> None:
+    folder = osp.dirname(osp.abspath(out))
+    if not osp.isdir(folder):
+        raise ValueError(f'there is no folder {folder} for --out')
+    if not osp.exists(out):
+        return
+    if osp.samefile(out, source):
+        raise ValueError(f'--out would replace the checkpoint {out} itself: choose another file')
+    if not osp.isfile(out):
+        raise ValueError(f'--out names a folder or a device, {out}: expected the name of a file')
 
 
 def _require(module: str) -> None:
@@ -89,12 +105,18 @@ def _require(module: str) -> None:
         ) from error
 
 
-def _compare(source: Source, target: Target, network: Namesake, path: str) -> float | None:
-    """Returns the largest difference of the logits, None where there are none to compare."""
-    expected = source.build()(source.images())  # (2, K)
-    if target.load is None:
-        return None
-    found = target.load(source, network, path)(source.images())
+def _logits(classifier: nn.Module, source: Source) -> Tensor:
+    logits = classifier(source.images())  # (2, K)
+    if not logits.isfinite().all():
+        raise ValueError(
+            f'the logits of the network in {source.path} are not finite: its training diverged'
+        )
+    return logits
+
+
+def _compare(source: Source, expected: Tensor, load: Network) -> float:
+    """Returns the largest difference of the logits."""
+    found = load(source.images())
     difference = float((found - expected).abs().max())
     if not torch.allclose(found, expected, rtol=TOLERANCE, atol=TOLERANCE):
         raise ValueError(
@@ -114,14 +136,26 @@ def _meta(source: Source, network: Namesake) -> dict[str, Any]:
 # ------------------------------------------------------------------------------ state dicts
 
 
-def _write_weights(source: Source, target: Target, network: Namesake, path: str) -> None:
-    weights = {
-        new + key[len(prefix) :]: value
-        for key, value in source.weights.items()
-        for prefix, new in target.prefixes.items()
-        if key.startswith(prefix)
-    }
-    torch.save(dict(meta=_meta(source, network), state_dict=weights), path)
+def _weights_under(prefixes: Mapping[str, str]) -> Pack:
+    """Makes what packs weights.
+
+    Args:
+        prefixes: Names of weights in the plain classifier, and what the target calls them; others
+            are left out.
+    """
+
+    def pack(classifier: nn.Module, meta: dict[str, Any]) -> bytes:
+        weights = {
+            new + key[len(prefix) :]: value
+            for key, value in classifier.state_dict().items()
+            for prefix, new in prefixes.items()
+            if key.startswith(prefix)
+        }
+        content = BytesIO()
+        torch.save(dict(meta=meta, state_dict=weights), content)
+        return content.getvalue()
+
+    return pack
 
 
 def _read_weights(path: str) -> dict[str, Tensor]:
@@ -165,22 +199,27 @@ class _Logits(nn.Module):
         return self.classifier(images)
 
 
-def _write_torchscript(source: Source, target: Target, network: Namesake, path: str) -> None:
-    traced = torch.jit.trace(_Logits(source.build()).eval(), source.images())
-    meta = json.dumps(_meta(source, network))
-    torch.jit.save(traced, path, _extra_files={'metadata.json': meta})
+def _example(meta: Mapping[str, Any]) -> Tensor:
+    return torch.zeros(2, *meta['input_size'])
+
+
+def _pack_torchscript(classifier: nn.Module, meta: dict[str, Any]) -> bytes:
+    traced = torch.jit.trace(_Logits(classifier).eval(), _example(meta))
+    content = BytesIO()
+    torch.jit.save(traced, content, _extra_files={'metadata.json': json.dumps(meta)})
+    return content.getvalue()
 
 
 def _load_torchscript(source: Source, network: Namesake, path: str) -> Network:
     return torch.jit.load(path, map_location='cpu')
 
 
-def _write_onnx(source: Source, target: Target, network: Namesake, path: str) -> None:
+def _pack_onnx(classifier: nn.Module, meta: dict[str, Any]) -> bytes:
     import onnx
 
     program = torch.onnx.export(
-        _Logits(source.build()).eval(),
-        (source.images(),),
+        _Logits(classifier).eval(),
+        (_example(meta),),
         input_names=['images'],
         output_names=['logits'],
         dynamic_shapes=dict(images=dict.fromkeys((0, 2, 3), torch.export.Dim.AUTO)),
@@ -188,10 +227,10 @@ def _write_onnx(source: Source, target: Target, network: Namesake, path: str) ->
         verbose=False,
     )
     model = program.model_proto  # type: ignore[union-attr]
-    meta = {key: value for key, value in _meta(source, network).items() if value is not None}
-    texts = {k: v if isinstance(v, str) else json.dumps(v) for k, v in meta.items()}
+    known = {key: value for key, value in meta.items() if value is not None}
+    texts = {k: v if isinstance(v, str) else json.dumps(v) for k, v in known.items()}
     onnx.helper.set_model_props(model, texts)
-    onnx.save(model, path)
+    return model.SerializeToString()
 
 
 def _load_onnx(source: Source, network: Namesake, path: str) -> Network:
@@ -206,14 +245,15 @@ def _load_onnx(source: Source, network: Namesake, path: str) -> Network:
     return run
 
 
-_PLAIN_NAMES = {'backbone.': 'backbone.', 'neck.': 'neck.', 'head.': 'head.'}
-_NAMED = {'backbone.': '', 'head.fc.': 'fc.'}
+_PLAIN = _weights_under({'backbone.': 'backbone.', 'neck.': 'neck.', 'head.': 'head.'})
+_BACKBONE = _weights_under({'backbone.': ''})
+_NAMED = _weights_under({'backbone.': '', 'head.fc.': 'fc.'})
 
 TARGETS = {
-    'mmpretrain': Target(find_any, _write_weights, _load_mmpretrain, _PLAIN_NAMES),
-    'mmdet': Target(find_mmdet, _write_weights, None, {'backbone.': ''}),
-    'torchvision': Target(find_named, _write_weights, _load_torchvision, _NAMED),
-    'timm': Target(find_named, _write_weights, _load_timm, _NAMED, ('timm',)),
-    'onnx': Target(find_any, _write_onnx, _load_onnx, needs=('onnx', 'onnxscript', 'onnxruntime')),
-    'torchscript': Target(find_any, _write_torchscript, _load_torchscript),
+    'mmpretrain': Target(find_any, _PLAIN, _load_mmpretrain),
+    'mmdet': Target(find_mmdet, _BACKBONE, None),
+    'torchvision': Target(find_named, _NAMED, _load_torchvision),
+    'timm': Target(find_named, _NAMED, _load_timm, ('timm',)),
+    'onnx': Target(find_any, _pack_onnx, _load_onnx, ('onnx', 'onnxscript', 'onnxruntime')),
+    'torchscript': Target(find_any, _pack_torchscript, _load_torchscript),
 }

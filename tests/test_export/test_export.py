@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.config import Config
 from mmpretrain.registry import MODELS
 
 from automix_mm.export import TARGETS, export, read_source, targets
@@ -115,6 +116,68 @@ def test_a_baseline_is_a_source_too(tmp_path):
         torch.testing.assert_close(theirs(noise()), model(noise()), **CLOSE)
 
 
+def changed(path, change):
+    """Write a checkpoint again with other weights."""
+    content = torch.load(path, weights_only=False)
+    content['state_dict'] = change(content['state_dict'])
+    torch.save(content, path)
+
+
+OTHER_LAYOUTS = {
+    'distributed': lambda state: {f'module.{key}': value for key, value in state.items()},
+    'channels_last': lambda state: {
+        key: value.to(memory_format=torch.channels_last) if value.dim() == 4 else value
+        for key, value in state.items()
+    },
+    'parameters': lambda state: {
+        key: torch.nn.Parameter(value) if value.is_floating_point() else value
+        for key, value in state.items()
+    },
+}
+
+
+@pytest.mark.parametrize('layout', OTHER_LAYOUTS)
+@pytest.mark.parametrize('model', [automix(), automix(momentum=None), plain()])
+def test_weights_laid_out_otherwise(tmp_path, layout, model):
+    """One file is like the other, whatever the training did with its weights."""
+    path = tmp_path / 'source.pth'
+    checkpoints.save(path, model)
+    expected = load(exported(tmp_path, 'mmpretrain')[0])
+    changed(path, OTHER_LAYOUTS[layout])
+    found = load(exported(tmp_path, 'mmpretrain')[0])
+    assert list(found) == list(expected)
+    for key, value in found.items():
+        assert type(value) is torch.Tensor and torch.equal(value, expected[key])
+        assert value.stride() == expected[key].stride() and not value.requires_grad
+
+
+def test_weights_of_half_precision_become_float32(tmp_path):
+    path = tmp_path / 'source.pth'
+    checkpoints.save(path, plain())
+    changed(path, lambda state: {k: v.bfloat16() if v.dim() else v for k, v in state.items()})
+    state = torch.load(path, weights_only=False)['state_dict']
+    found = load(exported(tmp_path, 'mmpretrain')[0])
+    for key, value in found.items():
+        assert value.dtype == (torch.float32 if value.dim() else torch.int64)
+        assert torch.equal(value, state[key].to(value.dtype))
+
+
+@pytest.mark.parametrize('norm', ['SyncBN', 'MMSyncBN'])
+def test_synchronised_normalisation_is_plain_in_the_file(tmp_path, norm):
+    """Trained over many devices, used on one."""
+    model = plain(RESNET18)
+    checkpoints.save(tmp_path / 'source.pth', model)
+    expected = exported(tmp_path, 'torchvision')
+    synchronised = RESNET18 | dict(norm_cfg=dict(type=norm, requires_grad=True))
+    text = Config(dict(model=plain(synchronised), data_preprocessor=checkpoints.RGB)).pretty_text
+    content = torch.load(tmp_path / 'source.pth', weights_only=False)
+    content['meta']['cfg'] = text
+    torch.save(content, tmp_path / 'source.pth')
+    before = load(expected[0])
+    for key, value in load(exported(tmp_path, 'torchvision')[0]).items():
+        assert torch.equal(value, before[key])
+
+
 # -------------------------------------------------------------------------------- graphs
 
 
@@ -183,7 +246,7 @@ def test_metadata(tmp_path):
         (
             dict(
                 data_preprocessor=checkpoints.RGB | dict(to_rgb=False),
-                test_dataloader=dict(dataset=dict(type='CIFAR10', pipeline=[])),
+                test_dataloader=dict(dataset=dict(type='mmpretrain.CIFAR10', pipeline=[])),
             ),
             'RGB',
         ),
@@ -209,6 +272,21 @@ def test_channel_order(tmp_path, settings, order):
         assert 'as they are' in usage
     else:
         assert 'mean [0.485, 0.456, 0.406]' in usage and str(MEAN) in usage
+
+
+@pytest.mark.parametrize(
+    ('step', 'size'),
+    [
+        (dict(type='CenterCrop', crop_size=(32, 48)), (48, 32)),  # told as (width, height)
+        (dict(type='Resize', scale=(32, 48)), (48, 32)),
+        (dict(type='RandomResizedCrop', scale=(32, 48)), (32, 48)),
+        (dict(type='RandomCrop', crop_size=40), (40, 40)),
+    ],
+)
+def test_size_of_the_images(tmp_path, step, size):
+    loader = dict(dataset=dict(pipeline=[step, dict(type='PackInputs')]))
+    checkpoints.save(tmp_path / 'source.pth', plain(), test_dataloader=loader)
+    assert read_source(str(tmp_path / 'source.pth')).input_size == (3, *size)
 
 
 def test_grey_images_of_the_training_size(tmp_path):
@@ -280,7 +358,8 @@ def test_an_older_file_survives_a_failed_export(tmp_path, monkeypatch):
     checkpoints.save(tmp_path / 'source.pth', plain())
     out, _ = exported(tmp_path, 'mmpretrain')
     before = Path(out).read_bytes()
-    monkeypatch.setattr(torch, 'save', lambda content, path: Path(path).write_text('cut') and 1 / 0)
+    kind = TARGETS['mmpretrain']
+    monkeypatch.setitem(TARGETS, 'mmpretrain', kind._replace(load=lambda *args: 1 / 0))
     with pytest.raises(ZeroDivisionError):
         exported(tmp_path, 'mmpretrain')
     assert Path(out).read_bytes() == before

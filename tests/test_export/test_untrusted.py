@@ -1,6 +1,7 @@
 """Nothing of a checkpoint runs: not its pickle, not its config, not what the config names."""
 
 import os
+import zipfile
 
 import pytest
 import torch
@@ -100,7 +101,99 @@ def test_config_values():
         read_fields('a = (', ('a',))
 
 
-@pytest.mark.parametrize('kind', ['cut', 'text', 'weights', 'other model', 'other weights', 'none'])
+@pytest.mark.parametrize(
+    'lines',
+    [
+        'model = [1]',
+        'model = dict(type=3)',
+        "model = dict(type='ImageClassifier', backbone=5)",
+        "model = dict(type='MomentumClassifier')",
+        '{model}test_dataloader = 5',
+        '{model}test_dataloader = dict(dataset=dict(pipeline=[5]))',
+        "{model}test_dataloader = dict(dataset=dict(pipeline=[dict(type='Resize', scale=(1,))]))",
+        '{model}data_preprocessor = dict(mean=5)',
+        "{model}data_preprocessor = dict(mean=['a'])",
+        '-' * 100_000 + '1',
+        'model = ' + '[' * 10_000,
+        'model = 1' + '+1' * 100_000,
+        'model = a' + '.a' * 100_000,
+    ],
+)
+def test_a_config_of_other_things(tmp_path, lines):
+    lines = lines.replace('{model}', Config(dict(model=plain())).pretty_text)
+    with pytest.raises(ValueError, match='config|expected one of'):
+        read_source(rewritten(tmp_path / 'source.pth', cfg=lines))
+
+
+@pytest.mark.parametrize('size', [10**9, -1, float('inf')])
+def test_images_of_no_possible_size(tmp_path, size):
+    steps = [dict(type='CenterCrop', crop_size=size)]
+    text = Config(dict(model=plain(), test_dataloader=dict(dataset=dict(pipeline=steps))))
+    with pytest.raises(ValueError, match='the config in'):
+        read_source(rewritten(tmp_path / 'source.pth', cfg=text.pretty_text))
+
+
+def endless(depth=60):
+    """A list that is short in a file; a copy of it, or its text, is 2 ** depth long."""
+    value = ['text']
+    for _ in range(depth):
+        value = [value, value]
+    return value
+
+
+def test_entries_of_another_kind_than_expected_are_left_out(tmp_path):
+    nest = endless()
+    path = rewritten(
+        tmp_path / 'source.pth',
+        epoch=nest,
+        iter='12',
+        experiment_name=nest,
+        dataset_meta=dict(classes=nest, palette=nest),
+    )
+    meta = read_source(path).meta
+    assert (meta['epoch'], meta['iter'], meta['config_name']) == (None, None, '')
+    assert meta['dataset_meta'] == {}
+
+
+def test_a_weight_that_would_fill_the_memory(tmp_path):
+    """Four bytes in the file, 40 terabytes where they are copied."""
+    path = tmp_path / 'source.pth'
+    checkpoints.save(path, plain())
+    content = torch.load(path, weights_only=False)
+    content['state_dict']['backbone.conv1.weight'] = torch.zeros(1).expand(10**13)
+    torch.save(content, path)
+    with pytest.raises(ValueError, match='do not fit the config'):
+        export(read_source(str(path)), 'mmdet', str(tmp_path / 'out.pth'))
+    assert os.listdir(tmp_path) == ['source.pth']
+
+
+@pytest.mark.parametrize('target', ['mmpretrain', 'mmdet'])
+def test_a_training_that_diverged(tmp_path, target):
+    path = tmp_path / 'source.pth'
+    checkpoints.save(path, plain())
+    content = torch.load(path, weights_only=False)
+    content['state_dict']['backbone.conv1.weight'].fill_(float('nan'))
+    torch.save(content, path)
+    with pytest.raises(ValueError, match='not finite'):
+        export(read_source(str(path)), target, str(tmp_path / 'out.pth'))
+    assert os.listdir(tmp_path) == ['source.pth']
+
+
+STATES = {
+    'no weights': None,
+    'other weights': {'k.backbone.conv1.weight': torch.ones(1)},
+    'no tensor': {'k.backbone.conv1.weight': 'text'},
+    'numbered': {1: torch.ones(1)},
+}
+
+
+@pytest.mark.parametrize(
+    'kind',
+    [
+        *('cut', 'text', 'zip', 'program', 'weights', 'bare weights', 'no weights'),
+        *('other model', 'other weights', 'no tensor', 'numbered', 'folder', 'none'),
+    ],
+)
 def test_damaged_and_foreign_files(tmp_path, kind):
     path = tmp_path / 'source.pth'
     model = checkpoints.save(path, automix())
@@ -108,22 +201,38 @@ def test_damaged_and_foreign_files(tmp_path, kind):
         os.truncate(path, path.stat().st_size // 2)
     elif kind == 'text':
         path.write_text('no checkpoint')
+    elif kind == 'zip':
+        with zipfile.ZipFile(path, 'w') as archive:
+            archive.writestr('a.txt', 'no checkpoint')
+    elif kind == 'program':
+        torch.jit.script(torch.nn.ReLU()).save(path)
     elif kind == 'weights':
         torch.save(dict(state_dict=model.state_dict()), path)
+    elif kind == 'bare weights':
+        torch.save(model.state_dict(), path)
     elif kind == 'other model':
         rewritten(path, cfg="model = dict(type='FasterRCNN')")
-    elif kind == 'other weights':
+    elif kind in STATES:
         content = torch.load(path, weights_only=False)
-        content['state_dict'] = {'k.backbone.conv1.weight': torch.ones(1)}
+        content['state_dict'] = STATES[kind]
         torch.save(content, path)
     else:
         path.unlink()
+        if kind == 'folder':
+            path.mkdir()
     reason = {
         'cut': 'cut short',
         'text': 'no checkpoint',
+        'zip': 'not written by torch.save',
+        'program': 'not written by torch.save',
         'weights': 'holds no config',
+        'bare weights': 'holds no config',
+        'no weights': 'holds no state_dict',
         'other model': 'is of a FasterRCNN, expected one of',
         'other weights': 'do not fit the config',
+        'no tensor': 'do not fit the config',
+        'numbered': 'holds no state_dict',
+        'folder': 'it is a folder',
         'none': 'no such file',
     }[kind]
     with pytest.raises(ValueError, match=reason):

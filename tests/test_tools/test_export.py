@@ -2,10 +2,12 @@
 
 import os
 import re
+import signal
 
 import pytest
 import torch
 
+from automix_mm.export import targets
 from tests.test_export import checkpoints
 
 from .conftest import BASES, ROOT, finish, start
@@ -33,7 +35,14 @@ def hostile(tmp_path):
 
 @pytest.fixture(autouse=True)
 def elsewhere(monkeypatch, tmp_path):
+    """In a folder of its own; the tool's handlers of signals do not stay."""
     monkeypatch.chdir(tmp_path)
+    numbers = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+    before = [signal.getsignal(number) for number in numbers]
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in background processes
+    yield
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
 
 
 def refused(load_tool, capsys, tool, *args):
@@ -65,6 +74,23 @@ def test_export_refuses_and_leaves_nothing(load_tool, capsys, tmp_path, hostile)
     arguments = ('--to', 'torchvision', '--out', 'out.pth')
     assert 'CIFAR stem' in refused(load_tool, capsys, 'export', 'cifar.pth', *arguments)
     assert sorted(os.listdir(tmp_path)) == ['cifar.pth', 'hostile.pth']
+
+
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_stopped_export_leaves_nothing(load_tool, monkeypatch, tmp_path, number):
+    checkpoints.save(tmp_path / 'source.pth', checkpoints.plain())
+
+    def stopped(unfinished, path):
+        assert len(os.listdir(tmp_path)) == 2
+        os.kill(os.getpid(), number)
+        raise AssertionError('the signal stopped nothing')
+
+    monkeypatch.setattr(targets, 'publish', stopped)
+    tool = load_tool('export', 'source.pth', '--to', 'mmdet', '--out', 'out.pth')
+    with pytest.raises((SystemExit, KeyboardInterrupt)) as stop:
+        tool.main()
+    assert number == signal.SIGINT or stop.value.code == 128 + number
+    assert os.listdir(tmp_path) == ['source.pth']
 
 
 @pytest.mark.parametrize(

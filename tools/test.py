@@ -16,6 +16,7 @@ from mmengine.config import Config
 from mmengine.evaluator import DumpResults
 
 from automix_mm import launch
+from automix_mm.engine.data_root import require_data
 from automix_mm.engine.reader import CheckpointError
 
 EXAMPLES = """examples:
@@ -98,6 +99,7 @@ def prepare(args: argparse.Namespace) -> Config:
     if '://' not in args.checkpoint and not osp.isfile(args.checkpoint):
         raise ValueError(f'There is no checkpoint {args.checkpoint}.')
     cfg = launch.load_config(args)
+    require_data(cfg, ('test_dataloader',))
     cfg.load_from = args.checkpoint
     cfg.resume = False
     if args.amp is not None:

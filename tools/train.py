@@ -12,6 +12,7 @@ from mmengine.config import Config
 
 from automix_mm import launch
 from automix_mm.detection.pretrained import require_pretrained
+from automix_mm.engine.data_root import require_data
 from automix_mm.engine.epochs import set_epochs
 from automix_mm.engine.reader import CheckpointError
 from automix_mm.engine.resume import apply_resume
@@ -82,6 +83,8 @@ def prepare(args: argparse.Namespace) -> tuple[Config, list[str]]:
     """Turns config and arguments into the config of the run and notes for its log."""
     cfg = launch.load_config(args)
     require_pretrained(cfg)
+    loaders = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+    require_data(cfg, loaders[:1] if args.no_validate else loaders[:2])
     notes = []
     if args.seed is not None:
         cfg.randomness = {**cfg.get('randomness', {}), 'seed': args.seed}
@@ -97,7 +100,6 @@ def prepare(args: argparse.Namespace) -> tuple[Config, list[str]]:
                 '--auto-scale-lr needs auto_scale_lr=dict(base_batch_size=...) in the config.'
             )
         cfg.auto_scale_lr.enable = True
-    loaders = ('train_dataloader', 'val_dataloader', 'test_dataloader')
     launch.set_loader_defaults(cfg, loaders, pin_memory=not args.no_pin_memory)
     for loader in loaders:
         if args.no_persistent_workers and cfg.get(loader):

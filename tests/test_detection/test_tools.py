@@ -129,10 +129,24 @@ def test_a_missing_checkpoint_stops_at_once(run, capsys, name):
     assert not Path('work_dirs').exists()
 
 
+def test_missing_data_are_named_before_anything_is_built(run, capsys, tmp_path):
+    (tmp_path / 'some.pth').touch()
+    (tmp_path / 'empty').mkdir()
+    options = ['--data-root', 'empty', '--cfg-options', 'model.backbone.init_cfg=None']
+    for arguments in (['train', BCCD], ['test', BCCD, 'some.pth']):
+        with pytest.raises(SystemExit):
+            run(*arguments, *options)
+        text = capsys.readouterr().err
+        part = 'train' if arguments[0] == 'train' else 'test'
+        assert f'There is no empty/ImageSets/Main/{part}.txt' in text
+        assert 'name their folder with --data-root' in text
+    assert not Path('work_dirs').exists()
+
+
 def test_tta_without_a_model_for_it_is_refused(run, capsys, tmp_path):
     (tmp_path / 'some.pth').touch()
     with pytest.raises(SystemExit):
-        run('test', BCCD, 'some.pth', '--tta')
+        run('test', BCCD, 'some.pth', '--tta', '--data-root', write_voc(tmp_path / 'voc'))
     assert 'tta_model and tta_pipeline' in capsys.readouterr().err
 
 

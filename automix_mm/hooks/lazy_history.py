@@ -138,8 +138,8 @@ class DeviceScalars:
         for history, value in values.items():
             history.device_scalars = self
             # Apart by type: an integer stays one, and tensors of one type are joined by one kernel.
-            kind = (value.device, value.dtype)
-            groups.setdefault(kind, []).append((history, value.reshape(())))
+            number = value.reshape(()) if value.dim() else value
+            groups.setdefault((value.device, value.dtype), []).append((history, number))
         with torch.no_grad():
             for kind, group in groups.items():
                 row = torch.stack([value for _, value in group])  # (values,)

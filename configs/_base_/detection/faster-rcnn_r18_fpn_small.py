@@ -16,7 +16,7 @@ model = dict(
         depth=18,
         frozen_stages=-1,
         norm_eval=False,
-        init_cfg=dict(checkpoint='work_dirs/r18_imagenet/mmdet_backbone.pth'),
+        init_cfg=dict(checkpoint='work_dirs/r18_imagenette/mmdet_backbone.pth'),
     ),
     neck=dict(in_channels=[64, 128, 256, 512], out_channels=128),
     rpn_head=dict(in_channels=128, feat_channels=128, anchor_generator=dict(scales=[4])),

@@ -18,9 +18,8 @@ PYTHON ?= $(shell for name in python3.11 python3.12 python3.10 python3; do \
 # Small tensors: one thread per process, and one process per core.
 PYTEST := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
-BENCH_CONFIG ?= configs/automix/r18_cifar100.py
-BENCH_BASELINE ?= configs/vanilla/vanilla_r18_cifar100.py
-BENCH_ARGS ?= --batch-size 50 --repeats 5
+# Such as --only step,data or --quick.
+BENCH_ARGS ?=
 
 .PHONY: help setup demo test test-all lint check bench clean
 
@@ -58,8 +57,8 @@ lint: $(STAMP) ## check format, style, spelling and types
 
 check: lint test ## lint and fast tests: what CI runs first
 
-bench: $(STAMP) ## time, FLOPs and memory of an AutoMix step against a vanilla one
-	$(BIN)/python tools/analysis_tools/benchmark_step.py $(BENCH_CONFIG) --baseline $(BENCH_BASELINE) $(BENCH_ARGS)
+bench: $(STAMP) ## run all benchmarks, write benchmarks/latest.json and latest.md (a quarter of an hour)
+	@$(BIN)/python tools/bench.py $(BENCH_ARGS)
 
 clean: ## remove what builds, tests and tools leave behind (not .venv, data and work_dirs)
 	rm -rf build dist ./*.egg-info .pytest_cache .mypy_cache .ruff_cache demo_output

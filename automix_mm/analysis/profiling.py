@@ -202,4 +202,6 @@ def _own_part(event: Any, makers: dict[tuple[int, int], str | None]) -> str | No
 
 
 def _device_time(event: Any) -> float:
+    if event.is_user_annotation:  # its span on the device, not what it launched itself
+        return 0.0
     return sum(kernel.duration for kernel in event.kernels)

@@ -55,7 +55,7 @@ def made_up(backward_thread: int) -> Trace:
     whole = trace.add(ITERATION, 0, 100)
     data = trace.add('part:data', 0, 10, whole)
     trace.add('aten::copy_', 2, 8, data, kernels=[6])
-    k = trace.add('part:k', 10, 35, whole)
+    k = trace.add('part:k', 10, 35, whole, kernels=[15])  # on a device, a range has its span
     block = trace.add('part:mix_block', 10, 15, k)
     trace.add('aten::mm', 11, 15, block, number=7, kernels=[3])
     trace.add('aten::view', 15, 16, k, number=8)  # makes no node: the next one has its number

@@ -4,9 +4,6 @@ import json
 import subprocess
 import sys
 
-import pytest
-from mmengine.config import Config
-
 from .conftest import ROOT, environment
 
 
@@ -26,18 +23,3 @@ def test_the_last_line_compares_two_configs() -> None:
     figures = json.loads(done.stdout.splitlines()[-1])
     assert figures['shape'] == [4, 3, 32, 32]
     assert figures['seconds'] > 0 and figures['flops_ratio'] > 1
-
-
-@pytest.mark.parametrize(
-    ('path', 'size'),
-    [
-        ('automix/r18_cifar100', 32),
-        ('automix/r18_tiny_imagenet', 64),
-        ('automix/r18_stl10', 96),
-        ('automix/r50_imagenet', 224),
-        ('automix/r18slim_digits', 8),
-    ],
-)
-def test_the_size_is_that_of_the_crops(load_tool, path, size) -> None:
-    tool = load_tool('analysis_tools/benchmark_step')
-    assert tool.image_size(Config.fromfile(ROOT / f'configs/{path}.py')) == (size, size)

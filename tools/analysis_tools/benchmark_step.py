@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import platform
 import statistics
 import warnings
 
@@ -13,7 +12,10 @@ import automix_mm
 import torch
 from mmengine.config import Config, DictAction
 
+from automix_mm.analysis.machine import default_device, device_name
+from automix_mm.analysis.random_images import crop_size
 from automix_mm.analysis.step_cost import TrainingStep, alternate
+from automix_mm.analysis.switches import Switches, apply_switches
 
 EXAMPLE = """example:
   python tools/analysis_tools/benchmark_step.py configs/automix/r18_cifar100.py \\
@@ -45,24 +47,11 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def load(path: str, args: argparse.Namespace) -> Config:
+def load(path: str, precision: str | None) -> Config:
     """Loads a config and applies the precision."""
     cfg = Config.fromfile(path)
-    if args.amp == 'fp16':
-        cfg.optim_wrapper.update(type='AmpOptimWrapper', loss_scale='dynamic')
-    elif args.amp == 'bf16':
-        cfg.optim_wrapper.type = 'automix_mm.BFloat16OptimWrapper'
+    apply_switches(cfg, Switches(precision))
     return cfg
-
-
-def image_size(cfg: Config) -> tuple[int, int]:
-    """Finds the size to which the config crops training images."""
-    pipeline = cfg.train_dataloader.dataset.get('pipeline', [])
-    for transform in reversed([*pipeline, *cfg.data_preprocessor.get('transforms', [])]):
-        for key in ('crop_size', 'scale'):
-            if isinstance(transform.get(key), int):
-                return transform[key], transform[key]
-    raise SystemExit('the config crops no training images: give --image-size H W')
 
 
 def set_stage(cfg: Config, stage: str, size: tuple[int, int]) -> None:
@@ -107,11 +96,11 @@ def main() -> None:
     """Measures and prints a table, and JSON as the last line."""
     args = parse_args()
     warnings.filterwarnings('ignore', category=UserWarning)
-    device = torch.device(args.device or ('cuda' if torch.cuda.is_available() else 'cpu'))
-    configs = [load(path, args) for path in (args.config, args.baseline)]
+    device = default_device(args.device)
+    configs = [load(path, args.amp) for path in (args.config, args.baseline)]
     if args.cfg_options:
         configs[0].merge_from_dict(args.cfg_options)
-    size = tuple(args.image_size) if args.image_size else image_size(configs[0])
+    size = tuple(args.image_size) if args.image_size else crop_size(configs[0])
     if args.feature_stage is not None:
         set_stage(configs[0], args.feature_stage, size)
     torch.manual_seed(0)
@@ -131,22 +120,11 @@ def main() -> None:
         amp=args.amp,
         repeats=args.repeats,
         steps=args.steps,
-        device=torch.cuda.get_device_name(device) if device.type == 'cuda' else _processor(),
+        device=device_name(device),
         threads=torch.get_num_threads(),
         torch=torch.__version__,
     )
     print(json.dumps({**{k: round(v, 4) for k, v in figures.items()}, **facts}))
-
-
-def _processor() -> str:
-    try:
-        with open('/proc/cpuinfo') as file:
-            names = [
-                line.split(':', 1)[1].strip() for line in file if line.startswith('model name')
-            ]
-        return f'{names[0]} ({len(names)} logical cores)'
-    except (OSError, IndexError):
-        return platform.processor() or platform.machine()
 
 
 if __name__ == '__main__':

@@ -147,6 +147,48 @@ def check_precision(precision: str | None) -> None:
         raise ValueError('fp16 needs a GPU and none was found. Use --amp bf16 on a CPU.')
 
 
+def set_switches(
+    cfg: Config, precision: str | None, compile_mode: str | None, channels_last: bool
+) -> None:
+    """Switches on what makes a training step faster; see docs/performance.md.
+
+    Args:
+        cfg: The config, changed in place.
+        precision: ``'fp16'``, ``'bf16'`` or None for that of the config.
+        compile_mode: Mode of torch.compile, or None to add nothing to the config.
+        channels_last: Whether to lay out weights and images channels last.
+
+    Raises:
+        ValueError: If fp16 is asked for on a CPU, or a switch for classifiers with a detector.
+    """
+    if precision is not None:
+        _set_precision(cfg, precision)
+    if channels_last:
+        _add_hook(cfg, 'ChannelsLastHook')
+    if compile_mode is not None:
+        _add_hook(cfg, 'CompileHook', mode=compile_mode)
+
+
+def _set_precision(cfg: Config, precision: str) -> None:
+    check_precision(precision)
+    if precision == 'fp16':
+        cfg.optim_wrapper.type = 'AmpOptimWrapper'
+        cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+    else:
+        cfg.optim_wrapper.type = 'automix_mm.BFloat16OptimWrapper'
+        for field in ('loss_scale', 'dtype', 'use_fsdp'):
+            cfg.optim_wrapper.pop(field, None)
+
+
+def _add_hook(cfg: Config, name: str, **fields: str) -> None:
+    """Adds a hook, in place of one of its type."""
+    if cfg.get('default_scope') == 'mmdet':
+        raise ValueError('--compile and --channels-last are for classifiers, not for detectors.')
+    kind = f'automix_mm.{name}'
+    others = [hook for hook in cfg.get('custom_hooks') or [] if hook['type'] != kind]
+    cfg.custom_hooks = [*others, dict(type=kind, **fields)]
+
+
 def join_processes(cfg: Config) -> None:
     """Connects the processes of a distributed run on a machine without GPU.
 

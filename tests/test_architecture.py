@@ -139,7 +139,6 @@ def test_the_core_does_not_move_tensors_by_hand(path):
         'boxes.py': ['.tolist()'],  # of a tensor that is on the CPU
         'resizing.py': ['.tolist()'],  # of a tensor that is on the CPU
         'value_checks.py': ['.tolist()'],  # at the reading interval
-        'momentum_classifier.py': ['.item()'],  # a fused optimizer under a scaler
         'head_accuracy.py': ['.cpu()'],  # validation
         'puzzle_cut.py': ['.cpu()', '.numpy()'],  # SciPy's maximum flow runs on the host
         'puzzle_mix.py': ['.cpu()', '.cpu()'],  # so the few numbers per block stay there

@@ -12,6 +12,7 @@ from mmengine.config import Config
 
 from automix_mm import launch
 from automix_mm.detection.pretrained import require_pretrained
+from automix_mm.engine.compilation import MODES
 from automix_mm.engine.data_root import require_data
 from automix_mm.engine.epochs import set_epochs
 from automix_mm.engine.reader import CheckpointError
@@ -20,6 +21,7 @@ from automix_mm.engine.resume import apply_resume
 EXAMPLES = """examples:
   python tools/train.py configs/automix/r18slim_digits.py
   python tools/train.py configs/automix/r18_cifar100.py --epochs 200 --amp bf16
+  python tools/train.py configs/automix/r18_cifar100.py --amp bf16 --compile --channels-last
   python tools/train.py configs/automix/r18_cifar100.py --resume      # after an interruption
   tools/dist_train.sh configs/automix/r50_imagenet.py 8               # eight GPUs
 """
@@ -34,6 +36,20 @@ def parse_args() -> tuple[argparse.ArgumentParser, argparse.Namespace]:
     )
     parser.add_argument('config', help='path of the config')
     launch.add_common_arguments(parser)
+    parser.add_argument(
+        '--compile',
+        nargs='?',
+        choices=MODES,
+        const='default',
+        metavar='MODE',
+        help='compile encoders and mix block (of a plain classifier the backbone) with '
+        f'torch.compile; MODE is one of {", ".join(MODES)}',
+    )
+    parser.add_argument(
+        '--channels-last',
+        action='store_true',
+        help='lay out weights and images with the channels next to each other',
+    )
     parser.add_argument(
         '--resume',
         nargs='?',
@@ -67,21 +83,10 @@ def parse_args() -> tuple[argparse.ArgumentParser, argparse.Namespace]:
     return parser, parser.parse_args()
 
 
-def set_precision(cfg: Config, precision: str) -> None:
-    """Chooses the optimizer wrapper of a precision."""
-    launch.check_precision(precision)
-    if precision == 'fp16':
-        cfg.optim_wrapper.type = 'AmpOptimWrapper'
-        cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
-    else:
-        cfg.optim_wrapper.type = 'automix_mm.BFloat16OptimWrapper'
-        for field in ('loss_scale', 'dtype', 'use_fsdp'):
-            cfg.optim_wrapper.pop(field, None)
-
-
 def prepare(args: argparse.Namespace) -> tuple[Config, list[str]]:
     """Turns config and arguments into the config of the run and notes for its log."""
     cfg = launch.load_config(args)
+    launch.set_switches(cfg, args.amp, args.compile, args.channels_last)
     require_pretrained(cfg)
     loaders = ('train_dataloader', 'val_dataloader', 'test_dataloader')
     require_data(cfg, loaders[:1] if args.no_validate else loaders[:2])
@@ -90,8 +95,6 @@ def prepare(args: argparse.Namespace) -> tuple[Config, list[str]]:
         cfg.randomness = {**cfg.get('randomness', {}), 'seed': args.seed}
     if args.epochs is not None:
         notes += set_epochs(cfg, args.epochs)
-    if args.amp is not None:
-        set_precision(cfg, args.amp)
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     if args.auto_scale_lr:

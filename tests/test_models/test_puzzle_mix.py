@@ -299,7 +299,7 @@ def test_saliency_is_the_input_gradient_of_each_sample():
     model.q.eval()
     for i in range(3):
         image = images[i : i + 1].clone().requires_grad_()
-        score = model.q(image, 'mix')
+        score = model.q.heads['mix'](model.q.extract_feat(image))
         (-score.log_softmax(1) * target[i]).sum().backward()
         expected = image.grad.pow(2).mean(1).sqrt()
         # The unit is free.
@@ -329,7 +329,7 @@ def test_looking_leaves_no_trace(train_mode, training):
 
 def test_modes_differ():
     model = classifier(**SMALL)
-    model.q(batch(seed=5)[0], 'mix')  # running statistics that are not those of the batch
+    model.q.extract_feat(batch(seed=5)[0])  # running statistics that are not those of the batch
     seen = [look(PuzzleMix(train_mode=m), model.q, *batch())[0] for m in (False, True)]
     assert not torch.allclose(seen[0], seen[1], rtol=1e-2)
     again = look(PuzzleMix(), model.q.eval(), *batch())[0]

@@ -1,5 +1,7 @@
 """Where the mix block reads: stem, stages and named modules of the host's backbones."""
 
+import copy
+
 import pytest
 import torch
 
@@ -138,23 +140,54 @@ def test_nothing_behind_the_stage_is_computed(case, stage):
     assert len(behind) > 0 or stage == 3
 
 
-def test_the_hook_is_gone_afterwards(case):
+def test_a_tap_does_nothing_outside_its_pass(case):
+    """It stays on its module, one for each stage, and is shut."""
     made, _ = case
     with torch.no_grad():
         before = made.backbone(images())
-        hooks = sum(len(m._forward_hooks) for m in made.modules())
-        made.stage_features(images(), 0)
-        made.stage_features(images(), 0, full=True)
+        for _ in range(3):
+            made.stage_features(images(), 0)
+            made.stage_features(images(), 0, full=True)
         after = made.backbone(images())
     assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
-    assert sum(len(m._forward_hooks) for m in made.modules()) == hooks == 0
+    assert len(made.stage(0)._forward_hooks) == 1
 
 
-def test_the_hook_is_gone_after_an_error():
-    made = encoder(SLIM)
-    with pytest.raises(RuntimeError):
-        made.stage_features(torch.randn(2, 5, 32, 32), 0)  # five channels
-    assert not any(m._forward_hooks for m in made.modules())
+def test_a_tap_is_shut_after_an_error():
+    made = encoder(SLIM).eval()
+    with torch.no_grad():
+        before = made.backbone(images())
+        for full in (False, True):
+            with pytest.raises(RuntimeError):
+                made.stage_features(torch.randn(2, 5, 32, 32), 0, full)  # five channels
+        after = made.backbone(images())
+    assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+def test_a_tap_forgets_what_a_failed_pass_took():
+    made = encoder(SLIM).eval()
+    broken = made.stage(1).register_forward_pre_hook(lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        made.stage_features(images(), 0, full=True)
+    broken.remove()
+    other = batch(3, 32, seed=1)[0]
+    assert torch.equal(
+        made.stage_features(other, 0, full=True), made.backbone.layer1(stem_of(made, other))
+    )
+
+
+def stem_of(made, x):
+    return made.backbone.relu(made.backbone.bn1(made.backbone.conv1(x)))
+
+
+def test_a_copy_has_taps_of_its_own():
+    made = encoder(SLIM).eval()
+    made.stage_features(images(), 0)
+    copied = copy.deepcopy(made)
+    with torch.no_grad():
+        copied.backbone.conv1.weight.mul_(2)
+    assert not torch.equal(made.stage_features(images(), 0), copied.stage_features(images(), 0))
+    assert len(copied.stage(0)._forward_hooks) == 1
 
 
 # -------------------------------------------------------------------- names and errors

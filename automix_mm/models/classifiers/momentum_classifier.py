@@ -213,20 +213,27 @@ class MomentumClassifier(ReportingClassifier):
 
     def is_trained_by(self, optimizer: Optimizer) -> bool:
         """Tell whether ``optimizer`` holds parameters of q."""
-        q_ids = {id(param) for param in self.q.parameters()}
-        return any(id(p) in q_ids for group in optimizer.param_groups for p in group['params'])
+        held = {id(param) for group in optimizer.param_groups for param in group['params']}
+        return any(id(param) in held for param in self.q.parameters())  # usually the first one
 
     def after_step(self, optimizer: Optimizer) -> None:
         """Move k towards q, whose parameters ``optimizer`` has just stepped."""
         assert self.k is not None
-        # A fused optimizer steps even when the scaler found an overflow, and skips on the device.
-        found_inf = getattr(optimizer, 'found_inf', None)
-        if found_inf is not None and found_inf.item():
-            return
         # With accumulation there are fewer steps than iterations: as many as the ratio so far says.
         max_iters = MessageHub.get_current_instance().runtime_info.get('max_iters') or 0
         steps = self.k.updates.value() + 1
-        self.k.update(self.q, max_iters * steps // max(self.iterations.value(), 1))
+        max_steps = max_iters * steps // max(self.iterations.value(), 1)
+        # A fused optimizer steps even when the scaler found an overflow, and skips on the device.
+        self.k.update(self.q, max_steps, skipped=getattr(optimizer, 'found_inf', None))
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Compile the encoders and a mixer that learns, in place, but not the loss around them.
+
+        Args and kwargs are those of ``torch.compile``. The keys of the weights stay.
+        """
+        parts = [*self.encoders.values(), *([self.mixer] if self.mixer.learns else [])]
+        for part in parts:
+            part.compile(*args, **kwargs)
 
     def train(self, mode: bool = True) -> 'MomentumClassifier':
         """Set the mode; what the checks have found so far is said before an evaluation."""

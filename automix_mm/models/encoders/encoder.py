@@ -11,14 +11,14 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from .stages import find_stage
-
-
-class _Reached(Exception):
-    """Ends a backbone's forward pass at the stage that was asked for."""
+from .tap import Tap
 
 
 class Encoder(BaseModule):
     """Backbone, neck and one linear head for each loss that trains them.
+
+    Torch's ``compile()`` compiles, in place, the passes that every training step makes: to the loss
+    of a head and to a stage. What runs now and then, such as evaluation, stays as it is.
 
     Args:
         backbone (dict): Config of any backbone of the host.
@@ -43,15 +43,30 @@ class Encoder(BaseModule):
         self.backbone = HOST_MODELS.build(backbone)
         self.neck = HOST_MODELS.build(neck) if neck else None
         self.heads = ModuleDict({name: HOST_MODELS.build(head) for name in head_names})
+        self._taps: dict[int | str, Tap] = {}
         if not all(hasattr(built, 'target_loss') for built in self.heads.values()):
             raise ValueError(
                 'head must have target_loss, as automix_mm.MixupHead has (use it in place of '
                 f'LinearClsHead), got {head["type"]!r}'
             )
 
-    def forward(self, images: Tensor, head: str) -> Tensor:
-        """Return the logits (N, K) of ``head`` for images (N, 3, H, W)."""
-        return self.heads[head](self.extract_feat(images))
+    def forward(
+        self, images: Tensor, end: nn.Module | int | str, target: Tensor | None = None
+    ) -> Any:
+        """Run one pass of a training step: see :meth:`loss` and :meth:`stage_features`.
+
+        Args:
+            images (Tensor): Images (N, 3, H, W).
+            end (nn.Module | int | str): Where the pass ends: a head (the module and not its name,
+                so that all heads share one compiled pass) or a stage.
+            target (Tensor, optional): Target distribution (N, K) of a head.
+
+        Returns:
+            Any: The 0-dim loss of the head, or what the stage puts out.
+        """
+        if isinstance(end, nn.Module):
+            return end.target_loss(self.extract_feat(images), target)
+        return self._taps[end].take(self.backbone, images)
 
     def extract_feat(self, images: Tensor, stage: str = 'neck') -> Any:
         """Return the features of 'backbone' or 'neck', a tuple of tensors, as the host does."""
@@ -60,7 +75,7 @@ class Encoder(BaseModule):
 
     def loss(self, images: Tensor, target: Tensor, head: str) -> Tensor:
         """Return the 0-dim loss of ``head`` on images (N, 3, H, W), target (N, K)."""
-        return self.heads[head].target_loss(self.extract_feat(images), target)
+        return self(images, self.heads[head], target)
 
     def watch(self, images: Tensor) -> None:
         """See clean images that no other pass shows: nothing to do for a trained encoder."""
@@ -74,7 +89,7 @@ class Encoder(BaseModule):
     def judge(self, images: Tensor, target: Tensor) -> Tensor:
         """Return the loss of the mix head without feeding any running statistics."""
         with self.resting():
-            return self.loss(images, target, 'mix')
+            return self.forward(images, self.heads['mix'], target)
 
     @contextmanager
     def resting(self) -> Iterator[None]:
@@ -106,28 +121,19 @@ class Encoder(BaseModule):
         Raises:
             ValueError: If the stage does not put out a feature map.
         """
-        seen: list[Any] = []
-
-        def catch(module: nn.Module, inputs: Any, output: Any) -> None:
-            # Behind it, an in-place ReLU could overwrite the map.
-            seen.append(output.clone() if full and isinstance(output, Tensor) else output)
-            if not full:
-                raise _Reached
-
-        handle = self.stage(stage).register_forward_hook(catch)
-        try:
-            self.backbone(images)
-        except _Reached:
-            pass
-        finally:
-            handle.remove()
-        if not seen or not isinstance(seen[0], Tensor) or seen[0].dim() != 4:
-            got = [tuple(s.shape) if isinstance(s, Tensor) else type(s).__name__ for s in seen[:1]]
+        if stage not in self._taps:
+            self._taps[stage] = Tap(self.stage(stage))
+        if full:
+            output = self._taps[stage].take(self.backbone, images, full)
+        else:
+            output = self(images, stage)
+        if not isinstance(output, Tensor) or output.dim() != 4:
+            got: Any = [tuple(output.shape)] if isinstance(output, Tensor) else type(output)
             raise ValueError(
                 f'feature_stage={stage!r} of {type(self.backbone).__name__} must put out one map '
-                f'(N, C, h, w), got {got or "nothing: the module is never called"}'
+                f'(N, C, h, w), got {got if output is not None else "nothing: it is never called"}'
             )
-        return seen[0]
+        return output
 
     def _norms(self) -> Iterator[tuple[str, _BatchNorm]]:
         return ((n, m) for n, m in self.named_modules() if isinstance(m, _BatchNorm))

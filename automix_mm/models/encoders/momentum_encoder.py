@@ -99,10 +99,25 @@ class MomentumEncoder(Encoder):
         return self.end + (self.momentum - self.end) * (1 + math.cos(math.pi * progress)) / 2
 
     @torch.no_grad()
-    def update(self, source: Encoder, max_steps: int | None = None) -> None:
-        """Move every parameter towards ``source``, in place and fused (Eq. 6)."""
+    def update(
+        self, source: Encoder, max_steps: int | None = None, skipped: Tensor | None = None
+    ) -> None:
+        """Move every parameter towards ``source``, in place and fused (Eq. 6).
+
+        Args:
+            source (Encoder): Encoder q.
+            max_steps (int, optional): Optimizer steps of the whole training.
+            skipped (Tensor, optional): 0-dim, above 0 if the optimizer has skipped its step on the
+                device. Then no parameter moves; as nothing is read, the step counts all the same.
+        """
         share = self.momentum_at(self.updates.value(), max_steps)
-        torch._foreach_lerp_(list(self.parameters()), list(source.parameters()), share)
+        own, new = list(self.parameters()), list(source.parameters())
+        if skipped is None:
+            torch._foreach_lerp_(own, new, share)
+        else:
+            change = torch._foreach_sub(new, own)
+            torch._foreach_mul_(change, share * (skipped == 0))
+            torch._foreach_add_(own, change)
         if self.buffers_from == 'copy':
             self._copy_buffers(source)
         self.updates.add_one()

@@ -31,7 +31,7 @@ def draw(path: Path, boxes: list) -> None:
 
 
 def write_voc(root: Path) -> Path:
-    """Train, val and test lists all name the four images."""
+    """Each list names all four images."""
     for name, boxes in BOXES.items():
         draw(root / 'JPEGImages' / f'{name}.jpg', boxes)
         # VOC counts pixels from one, and its boxes include the last.
@@ -41,7 +41,7 @@ def write_voc(root: Path) -> Path:
         annotation.write_text(XML.format(name=name, objects=objects))
     lists = root / 'ImageSets' / 'Main'
     lists.mkdir(parents=True)
-    for part in ('train', 'val', 'test'):
+    for part in ('train', 'val', 'trainval', 'test'):
         (lists / f'{part}.txt').write_text('\n'.join(BOXES))
     return root
 

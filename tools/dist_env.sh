@@ -1,6 +1,10 @@
 # Settings shared by dist_*.sh and slurm_*.sh; sourced with TOOLS set, not run.
 NNODES=${NNODES:-1}
 NODE_RANK=${NODE_RANK:-0}
+if [ -n "${DEVICES:-}" ] && [ "$NNODES" != 1 ] && [ -z "${MASTER_ADDR:-}" ]; then
+    echo "NNODES=$NNODES needs MASTER_ADDR: the address of the machine with NODE_RANK=0." >&2
+    exit 2
+fi
 MASTER_ADDR=${MASTER_ADDR:-127.0.0.1}
 PORT=${PORT:-29500}
 

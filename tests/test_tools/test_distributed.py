@@ -82,6 +82,13 @@ def test_dist_train_passes_machines_and_options_on(recorded):
     assert any(word.startswith('OMP_NUM_THREADS=') for word in words)
 
 
+@pytest.mark.parametrize('script', ['dist_train', 'dist_test'])
+def test_several_machines_need_the_address_of_the_first(recorded, script):
+    """Without it each would wait for the others at its own address."""
+    complaint = recorded(TOOLS / f'{script}.sh', 'c.py', '8', '8', code=2, NNODES='2')
+    assert 'MASTER_ADDR' in complaint and 'NNODES=2' in complaint
+
+
 def test_dist_test_passes_its_arguments_on(recorded):
     words = recorded(TOOLS / 'dist_test.sh', 'c.py', 'w.pth', '4', '--out', 'r.pkl')
     at = words.index(str(TOOLS / 'test.py'))

@@ -8,6 +8,7 @@ import cv2
 import mmcv
 import numpy as np
 import pytest
+import torch
 
 from automix_mm.analysis import decode_cost
 from automix_mm.analysis.decode_cost import consume, list_variants, measure_steps
@@ -54,7 +55,7 @@ def test_every_variant_makes_a_training_image(name, paths):
     results = dict(img_path=str(paths[0]), gt_label=3)
     for step in list_variants()[name].steps().values():
         results = step(results)
-    assert results['inputs'].shape == (3, 224, 224) and results['inputs'].is_contiguous()
+    assert results['inputs'].shape == (3, 224, 224) and results['inputs'].dtype == torch.uint8
     assert results['data_samples'].gt_label.tolist() == [3]
 
 
@@ -81,7 +82,7 @@ def test_times_of_steps_add_up(paths, monkeypatch):
         def steps():
             return dict(decode=lambda r: slow(r, 0.004), crop=lambda r: slow(r, 0.001))
 
-    monkeypatch.setattr(decode_cost.time, 'perf_counter', lambda: Clock.now)
+    monkeypatch.setattr(decode_cost.time, 'thread_time', lambda: Clock.now)
     found = measure_steps(dict(a=Steps()), paths, 3)['a']
     assert found == pytest.approx(dict(decode=4.0, crop=1.0, images_per_second=200.0))
 
@@ -128,11 +129,13 @@ def test_tables_and_a_last_line_of_json():
     done = run(*small, '--variants', *names, '--workers', '0', '--load', '1')
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
-    assert list(found['variants']) == names and found['streamed'] == names[0]
+    streamed = found['overlap']
+    assert list(found['variants']) == names and streamed['variant'] == names[0]
     first, second = found['variants'].values()
     assert first['times_first'] == 1
     assert second['times_first'] * first['images_per_second'] == second['images_per_second']
-    assert [row['wanted'] for row in found['streams']] == [None, first['images_per_second']]
+    wanted = [row['wanted'] for row in streamed['streams']]
+    assert wanted == [streamed['worker_images_per_second'], None]
     assert 10_000 < found['file_bytes'] < 1_000_000
 
 

@@ -26,10 +26,10 @@ from automix_mm.analysis.photographs import write_photographs
 EXAMPLE = """example:
   python tools/analysis_tools/benchmark_decode.py --variants cv2 torchvision_decoder
 
-Images are JPEG files made of the photographs that come with scikit-learn, 500x375, quality 90 to
-95, or those below --data, one folder per class. Each is decoded, cropped and resized to 224x224,
-flipped and packed, in one thread. Then loaders with workers deliver batches to a consumer that
-takes --load times as many images per second as one worker makes: a pause for each batch, as long
+Images are JPEG files made of the photographs that come with scikit-learn, 500x375, or those below
+--data, one folder per class. Each is decoded, cropped and resized to 224x224, flipped and packed,
+in one thread. Then loaders with workers deliver batches of the first variant to a consumer that
+takes --load times as many images per second as one worker delivers: a pause for each batch, as long
 as a GPU would be at work. The last line is JSON.
 """
 
@@ -42,12 +42,24 @@ def parse_args() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument('--data', type=Path, help='folder of JPEG files, one folder per class')
+    parser.add_argument(
+        '--quality',
+        type=int,
+        nargs=2,
+        metavar=('LOW', 'HIGH'),
+        default=[90, 95],
+        help='JPEG quality of the photographs (default: 90 95)',
+    )
     parser.add_argument('--images', type=int, default=100, help='how many to use (default: 100)')
     parser.add_argument('--variants', nargs='+', metavar='NAME', help='by default all there are')
     parser.add_argument('--repeats', type=int, default=5, help='rounds of all (default: 5)')
     parser.add_argument('--batch', type=int, default=32, help='images per batch (default: 32)')
     parser.add_argument(
-        '--workers', type=int, nargs='*', default=[0, 1, 2], help='of the loaders (default: 0 1 2)'
+        '--workers',
+        type=int,
+        nargs='*',
+        default=[0, 1, 2],
+        help='of the loaders (default: 0 1 2); none leaves them out',
     )
     parser.add_argument(
         '--prefetch', type=int, nargs='+', default=[2], help='batches per worker (default: 2)'
@@ -93,25 +105,28 @@ def decoding(args: argparse.Namespace, folder: Path) -> dict:
     return found
 
 
-def overlap(args: argparse.Namespace, folder: Path, name: str, worker_rate: float) -> list[dict]:
+def overlap(args: argparse.Namespace, folder: Path, name: str) -> dict:
     """Streams batches of a variant to consumers of several rates, and prints what arrives."""
-    print(f'\n{name}: a worker makes {worker_rate:.0f} images/s; batches of {args.batch}')
+
+    def stream(workers: int, prefetch: int | None, rate: float | None) -> dict[str, float]:
+        fields = {} if prefetch is None else dict(prefetch_factor=prefetch)
+        loader = build_loader(folder, list_variants()[name], args.batch, workers, **fields)
+        return consume(loader, args.batch, args.seconds, rate)  # which ends its workers
+
+    worker = stream(1, args.prefetch[0], None)['images_per_second']
+    print(f'\n{name}: one worker delivers {worker:.0f} images/s; batches of {args.batch}')
     print(f'{"workers":>8}{"prefetch":>9}{"wanted":>9}{"images/s":>10}{"waiting":>9}')
     rows = []
     for workers in args.workers:
         for prefetch in args.prefetch if workers else [None]:
-            for load in [None, *args.load]:
-                rate = None if load is None else load * worker_rate
-                fields = {} if prefetch is None else dict(prefetch_factor=prefetch)
-                variant = list_variants()[name]
-                loader = build_loader(folder, variant, args.batch, workers, **fields)
-                row = consume(loader, args.batch, args.seconds, rate)
-                del loader  # ends its workers
+            for load in [*args.load, None]:
+                rate = None if load is None else load * worker
+                row = stream(workers, prefetch, rate)
                 rows.append(dict(workers=workers, prefetch=prefetch, wanted=rate) | row)
                 wanted = 'all' if rate is None else f'{rate:.0f}'
                 print(f'{workers:>8}{prefetch or "-":>9}{wanted:>9}', end='')
                 print(f'{row["images_per_second"]:>10.0f}{row["waiting"]:>9.1%}', flush=True)
-    return rows
+    return dict(variant=name, worker_images_per_second=worker, streams=rows)
 
 
 def main() -> int:
@@ -124,16 +139,15 @@ def main() -> int:
         if args.data is not None:
             root = args.data
         else:
-            size = write_photographs(root, args.images)
+            size = write_photographs(root, args.images, quality=tuple(args.quality))
             print(f'{args.images} photographs of 500x375, {size / 1000:.0f} kB each\n')
         if not any(root.glob('*/*')):
             print(f'error: {root} has no files in folders of classes.', file=sys.stderr)
             return 1
         variants = decoding(args, root)
-        name = next(iter(variants))
-        rows = overlap(args, root, name, variants[name]['images_per_second'])
+        found = overlap(args, root, next(iter(variants))) if args.workers else None
     setup = dict(batch=args.batch, file_bytes=size, torch=torch.__version__)
-    print(json.dumps(setup | dict(variants=variants, streamed=name, streams=rows)))
+    print(json.dumps(setup | dict(variants=variants, overlap=found)))
     return 0
 
 

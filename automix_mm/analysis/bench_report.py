@@ -68,10 +68,10 @@ def run_benchmark(
     reason = benchmark.missing()
     if benchmark.needs is not None:
         before = (earlier or {}).get(benchmark.needs, {})
-        if before.get('status') == 'ok':
-            args += benchmark.more(before['result'])
-        else:
-            reason = f'needs the figures of {benchmark.needs}'
+        try:
+            args += benchmark.more(before.get('result') or {})
+        except KeyError as error:
+            reason = f'needs {error} of {benchmark.needs}'
     record: dict[str, Any] = dict(command=shlex.join(['python', benchmark.script, *args]))
     if reason is not None:
         return record | dict(status='skipped', reason=reason, seconds=0.0, result=None)

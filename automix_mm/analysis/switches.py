@@ -8,6 +8,8 @@ import torch
 from mmengine.config import Config
 
 from automix_mm import launch
+from automix_mm.engine.compilation import compile_networks
+from automix_mm.engine.memory_layout import use_channels_last
 
 from .step_cost import TrainingStep
 
@@ -49,12 +51,7 @@ def apply_switches(cfg: Config, switches: Switches) -> None:
     Raises:
         ValueError: If the machine or the config lacks what a switch needs.
     """
-    if switches.precision is not None:
-        launch.check_precision(switches.precision)
-    if switches.precision == 'fp16':
-        cfg.optim_wrapper.update(type='AmpOptimWrapper', loss_scale='dynamic')
-    elif switches.precision == 'bf16':
-        cfg.optim_wrapper.type = 'automix_mm.BFloat16OptimWrapper'
+    launch.set_switches(cfg, switches.precision, switches.compile, switches.channels_last)
     if switches.fused:
         cfg.optim_wrapper.optimizer.fused = True
 
@@ -78,11 +75,7 @@ def build_step(
     apply_switches(cfg, switches)
     step = TrainingStep(cfg, batch_size, image_size, device)
     if switches.channels_last:
-        from automix_mm.engine.memory_layout import use_channels_last
-
         use_channels_last(step.model)
     if switches.compile is not None:
-        from automix_mm.engine.compilation import compile_networks
-
         compile_networks(step.model, switches.compile)
     return step

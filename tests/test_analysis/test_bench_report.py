@@ -64,9 +64,13 @@ def test_one_that_needs_another(tmp_path) -> None:
     record = run_benchmark(benchmark, tmp_path, quick=False, earlier=earlier)
     assert record['result'] == dict(text='two words 3 --bytes 7\n')
     assert '```text\ntwo words 3 --bytes 7\n```' in markdown(report(made_up=record), [benchmark])
-    for earlier in ({}, dict(first=dict(status='failed', result=None))):
+    for earlier in (
+        {},
+        dict(first=dict(status='failed', result=None)),
+        dict(first=dict(result={})),
+    ):
         record = run_benchmark(benchmark, tmp_path, quick=False, earlier=earlier)
-        assert (record['status'], record['reason']) == ('skipped', 'needs the figures of first')
+        assert (record['status'], record['reason']) == ('skipped', "needs 'bytes' of first")
 
 
 @pytest.mark.parametrize(

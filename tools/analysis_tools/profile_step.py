@@ -20,6 +20,7 @@ from automix_mm.analysis.profiling import PARTS
 from automix_mm.analysis.profiling_run import Traced, profile_training
 from automix_mm.analysis.random_images import use_random_images
 from automix_mm.analysis.switches import Switches, apply_switches
+from automix_mm.engine.compilation import MODES
 
 TOP = 10
 SHARES = '\n'.join(f'  {name:<10} {text}' for name, text in PARTS.items())
@@ -52,6 +53,10 @@ def parse_args() -> tuple[argparse.ArgumentParser, argparse.Namespace]:
         '--amp', nargs='?', choices=launch.PRECISIONS, const='fp16', help='mixed precision'
     )
     parser.add_argument(
+        '--compile', nargs='?', choices=MODES, const='default', metavar='MODE', help='torch.compile'
+    )
+    parser.add_argument('--channels-last', action='store_true', help='memory layout channels_last')
+    parser.add_argument(
         '--random-images',
         type=int,
         metavar='N',
@@ -67,7 +72,7 @@ def parse_args() -> tuple[argparse.ArgumentParser, argparse.Namespace]:
 def prepare(args: argparse.Namespace, folder: str) -> Config:
     """Turns config and arguments into the config of the run."""
     cfg = launch.load_config(args)
-    apply_switches(cfg, Switches(precision=args.amp))
+    apply_switches(cfg, Switches(args.amp, args.channels_last, args.compile))
     if args.batch_size is not None:
         cfg.train_dataloader.batch_size = args.batch_size
     if args.random_images is not None:

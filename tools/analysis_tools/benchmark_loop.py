@@ -19,7 +19,7 @@ from automix_mm.analysis.loop_cost import TrainingLoop, measure_loop
 from automix_mm.analysis.machine import device_name
 from automix_mm.analysis.random_images import crop_size
 from automix_mm.analysis.step_cost import TrainingStep
-from automix_mm.analysis.switches import Switches, apply_switches
+from automix_mm.engine.compilation import MODES
 
 NOTES = """Three kinds of iteration take turns, with one model, optimizer and random batch:
   bare   model.train_step alone
@@ -60,6 +60,12 @@ def parse_args() -> tuple[argparse.ArgumentParser, argparse.Namespace]:
         '--amp', nargs='?', choices=launch.PRECISIONS, const='fp16', help='mixed precision'
     )
     parser.add_argument(
+        '--compile', nargs='?', choices=MODES, const='default', help='mode of torch.compile'
+    )
+    parser.add_argument(
+        '--channels-last', action='store_true', help='memory layout of weights and images'
+    )
+    parser.add_argument(
         '--cfg-options', nargs='+', action=DictAction, help='changes to the configs'
     )
     args = parser.parse_args()
@@ -73,7 +79,8 @@ def measure(path: str, args: argparse.Namespace) -> tuple[dict[str, float], list
     cfg = Config.fromfile(path)
     if args.cfg_options:
         cfg.merge_from_dict(args.cfg_options)
-    apply_switches(cfg, Switches(precision=args.amp))
+    # Layout and compiler come with hooks; the runner calls them before the first iteration.
+    launch.set_switches(cfg, args.amp, args.compile, args.channels_last)
     size = tuple(args.image_size) if args.image_size else crop_size(cfg)
     torch.manual_seed(0)
     step = TrainingStep(cfg, args.batch_size, size, torch.device(get_device()))
@@ -107,7 +114,8 @@ def main() -> int:
     except (ValueError, OSError) as error:
         parser.error(str(error))
     device = torch.device(get_device())
-    facts = dict(amp=args.amp, repeats=args.repeats, steps=args.steps, history=args.history)
+    asked = ('amp', 'compile', 'channels_last', 'repeats', 'steps', 'history')
+    facts = {name: getattr(args, name) for name in asked}
     facts |= dict(device=device_name(device), threads=torch.get_num_threads())
     print(json.dumps(result | facts | dict(torch=torch.__version__)))
     return 0

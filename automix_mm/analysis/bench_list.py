@@ -33,13 +33,13 @@ def list_benchmarks(gpu: bool) -> list[Benchmark]:
     return [
         _step(gpu),
         _profile(gpu),
-        _switches(gpu),
         _loop(gpu),
         _data(),
         _decode(),
         _mixers(gpu),
         _ddp(gpu),
         _scaling(),
+        _switches(gpu),
     ]
 
 

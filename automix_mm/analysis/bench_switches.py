@@ -175,9 +175,9 @@ def table(cells: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
     for level, row in cells.items():
         line = [level, *(_rate(row.get(name)) for name in methods)]
         for name in compared:
-            pair = [row.get(name), row.get('vanilla')]
-            timed = all(cell and 'seconds' in cell for cell in pair)
-            line.append(f'{ratio(*pair):.2f}' if timed else '')
+            mine, base = row.get(name, {}), row.get('vanilla', {})
+            timed = 'seconds' in mine and 'seconds' in base
+            line.append(f'{ratio(mine, base):.2f}' if timed else '')
         lines.append([*line, *(_shares(row.get(name)) for name in methods)])
     return '\n'.join(f'| {" | ".join(line)} |' for line in lines)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
@@ -147,8 +147,8 @@ def read_profile(events: Iterable[Any], on_device: bool) -> Profile:
     if not whole:
         raise ValueError(f'expected ranges named {ITERATION!r} among the events, found none')
     parts = _parts(hosts, {whole[0].thread: 'framework'})
-    times: Counter[str] = Counter()
-    costs: Counter[str] = Counter()
+    times: defaultdict[str, float] = defaultdict(float)
+    costs: defaultdict[str, float] = defaultdict(float)
     calls: Counter[str] = Counter()
     for event, name in zip(hosts, parts, strict=True):
         micros = _device_time(event) if on_device else event.self_cpu_time_total
@@ -162,10 +162,11 @@ def read_profile(events: Iterable[Any], on_device: bool) -> Profile:
     times['framework'] = 0.0 if on_device else times['framework']
     times['framework'] += max(0.0, wall - sum(times.values()))
     total = sum(times.values())
+    dearest = sorted(costs.items(), key=lambda item: -item[1])
     return Profile(
         shares={name: times[name] / total for name in PARTS},
         seconds=wall / len(whole) / 1e6,
-        operators=[Cost(name, micros / 1e6, calls[name]) for name, micros in costs.most_common()],
+        operators=[Cost(name, micros / 1e6, calls[name]) for name, micros in dearest],
         iterations=len(whole),
     )
 

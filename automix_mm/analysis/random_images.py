@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from mmengine.config import Config
@@ -46,7 +47,7 @@ def use_random_images(cfg: Config, num: int, folder: str) -> None:
         raise ValueError('random images have three channels, which this config does not expect')
     size, classes = crop_size(cfg), cfg.model.head.num_classes
     generator = np.random.default_rng(0)
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for split, count in (('train', num), ('test', 1)):
         arrays[f'{split}_images'] = generator.integers(0, 256, (count, *size, 3), dtype=np.uint8)
         arrays[f'{split}_labels'] = generator.integers(0, classes, count)

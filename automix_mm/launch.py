@@ -198,9 +198,13 @@ def join_processes(cfg: Config) -> None:
         cfg: The config, changed in place: the model wrapper must not name a device.
 
     Raises:
-        ValueError: If the launcher's environment variables are missing.
+        ValueError: If the launcher's environment variables are missing, or a static graph is to
+            accumulate batches.
     """
-    if cfg.launcher == 'none' or get_device() != 'cpu':
+    if cfg.launcher == 'none':
+        return
+    _check_static_graph(cfg)
+    if get_device() != 'cpu':
         return
     _export_rank(cfg.launcher)
     seconds = cfg.get('env_cfg', {}).get('dist_cfg', {}).get('timeout')
@@ -212,6 +216,17 @@ def join_processes(cfg: Config) -> None:
         find_unused_parameters=cfg.get('find_unused_parameters', False),
     )
     cfg.model_wrapper_cfg = {**wrapper, 'device_ids': None}
+
+
+def _check_static_graph(cfg: Config) -> None:
+    """Refuses what torch would fail at in the first backward pass (docs/scaling.md)."""
+    static = (cfg.get('model_wrapper_cfg') or {}).get('static_graph', False)
+    count = (cfg.get('optim_wrapper') or {}).get('accumulative_counts', 1)
+    if static and count > 1:
+        raise ValueError(
+            f'model_wrapper_cfg.static_graph=True cannot accumulate batches, but '
+            f'optim_wrapper.accumulative_counts is {count}. Leave static_graph off.'
+        )
 
 
 def _export_rank(launcher: str) -> None:

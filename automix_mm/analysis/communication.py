@@ -142,6 +142,7 @@ def communication_of_step(step: TrainingStep) -> dict[str, Any]:
     parameters = parameter_bytes(ddp.module)
     count.reset()
     seconds = step.run()
+    state = [*step.optim_wrapper.optimizer.state.values()]
     on_cpu = step.device.type == 'cpu'
     return dict(
         bytes_all_reduced=reduced,
@@ -151,6 +152,6 @@ def communication_of_step(step: TrainingStep) -> dict[str, Any]:
         bytes_by_part=parameters,
         sent_parts=sorted({name.split('.')[0] for name in count.names}),
         bytes_of_buffers=tensor_bytes(ddp.module.buffers()),
-        bytes_of_optimizer_state=tensor_bytes(tree_leaves(step.optim_wrapper.state_dict())),
+        bytes_of_optimizer_state=tensor_bytes(tree_leaves(state)),
         overlap=round((count.times[-1] - count.times[0]) / seconds, 4) if on_cpu else None,
     )

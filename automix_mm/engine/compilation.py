@@ -59,7 +59,7 @@ def _counters() -> Any:
     return counters
 
 
-def classifier_of(model: nn.Module, switch: str) -> BaseClassifier:
+def classifier_of(model: nn.Module, switch: str) -> Any:
     """Return the classifier inside wrappers such as DDP.
 
     Args:
@@ -69,16 +69,16 @@ def classifier_of(model: nn.Module, switch: str) -> BaseClassifier:
     Raises:
         TypeError: If it is no classifier with a backbone.
     """
-    while is_model_wrapper(model):
-        model = model.module
-    if not isinstance(model, BaseClassifier) or not (
-        isinstance(model, MomentumClassifier) or hasattr(model, 'backbone')
-    ):
+    inner: Any = model
+    while is_model_wrapper(inner):
+        inner = inner.module
+    has_networks = isinstance(inner, MomentumClassifier) or hasattr(inner, 'backbone')
+    if not isinstance(inner, BaseClassifier) or not has_networks:
         raise TypeError(
-            f'{switch} is for classifiers with a backbone, got {type(model).__name__}: take it out '
-            "of custom_hooks (detectors' images differ in size, each would be compiled anew)"
+            f'{switch} is for classifiers with a backbone, got {type(inner).__name__}: take its '
+            "hook out of custom_hooks (detectors' images differ in size: each would be compiled)"
         )
-    return model
+    return inner
 
 
 def compile_networks(model: nn.Module, mode: str = 'default', backend: str = 'inductor') -> None:

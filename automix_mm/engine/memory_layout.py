@@ -6,6 +6,7 @@ import copy
 from typing import Any
 
 import torch
+from mmengine.model import is_model_wrapper
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -17,7 +18,8 @@ from .compilation import classifier_of
 def use_channels_last(model: nn.Module) -> None:
     """Lay out weights and images of a classifier with the channels next to each other.
 
-    The weights are changed in place and keep the layout, whatever is loaded into them. Images out
+    The weights are changed in place and keep the layout, whatever is loaded into them; those of a
+    wrapped model stay, and the layout is that of images and feature maps alone. Images out
     of arrays get it where they become float32, which costs nothing; others are rearranged behind
     the data preprocessor, once per batch.
 
@@ -28,7 +30,10 @@ def use_channels_last(model: nn.Module) -> None:
         TypeError: If the model is no classifier with a backbone.
     """
     classifier = classifier_of(model, 'channels last')
-    classifier.to(memory_format=torch.channels_last)
+    # DDP has laid out its buckets for the weights as they are: with other strides gradients come
+    # out wrong. Convolutions follow the images alone, too.
+    if not is_model_wrapper(model):
+        classifier.to(memory_format=torch.channels_last)
     if isinstance(classifier.data_preprocessor, ArrayPreprocessor):
         classifier.data_preprocessor.memory_format = torch.channels_last
     classifier.data_preprocessor.register_forward_hook(_rearrange)

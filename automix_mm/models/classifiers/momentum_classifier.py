@@ -231,9 +231,10 @@ class MomentumClassifier(ReportingClassifier):
 
         Args and kwargs are those of ``torch.compile``. The keys of the weights stay.
         """
-        parts = [*self.encoders.values(), *([self.mixer] if self.mixer.learns else [])]
-        for part in parts:
-            part.compile(*args, **kwargs)
+        for encoder in self.encoders.values():
+            encoder.compile(*args, **kwargs)
+        if self.mixer.learns:
+            self.mixer.compile(*args, **kwargs)
 
     def train(self, mode: bool = True) -> 'MomentumClassifier':
         """Set the mode; what the checks have found so far is said before an evaluation."""

@@ -65,7 +65,8 @@ class Encoder(BaseModule):
             Any: The 0-dim loss of the head, or what the stage puts out.
         """
         if isinstance(end, nn.Module):
-            return end.target_loss(self.extract_feat(images), target)
+            head: Any = end
+            return head.target_loss(self.extract_feat(images), target)
         return self._taps[end].take(self.backbone, images)
 
     def extract_feat(self, images: Tensor, stage: str = 'neck') -> Any:

@@ -94,7 +94,6 @@ def _switches(gpu: bool) -> Benchmark:
         full=[] if gpu else small,
         quick=[*slim, *quick, '--warmup', '1'],
         figures=figures,
-        minutes=12.0,
     )
 
 

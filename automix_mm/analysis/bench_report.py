@@ -42,7 +42,7 @@ class Benchmark(NamedTuple):
     full: Sequence[str]
     quick: Sequence[str]
     figures: Mapping[str, tuple[str, str]]
-    minutes: float = 5.0
+    minutes: float = 15.0
     missing: Callable[[], str | None] = lambda: None
     needs: str | None = None
     more: Callable[[Any], Sequence[str]] = lambda result: []

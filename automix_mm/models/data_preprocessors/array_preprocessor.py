@@ -43,9 +43,15 @@ class ArrayPreprocessor(ClsDataPreprocessor):
         **kwargs: Every argument of ``ClsDataPreprocessor``: mean, std (RGB), to_rgb, to_onehot,
             num_classes, batch_augments, ...
 
+    Attributes:
+        memory_format: Layout of the images that it puts out, free of cost; that of the batch
+            unless a training with channels last asks for its own.
+
     Raises:
         ValueError: If a transform is unknown or one of its arguments wrong.
     """
+
+    memory_format: torch.memory_format = torch.preserve_format
 
     def __init__(self, transforms: Sequence[dict] = (), **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -96,7 +102,7 @@ class ArrayPreprocessor(ClsDataPreprocessor):
 
     def normalise(self, images: Tensor) -> Tensor:
         """Normalise and pad images (N, 3, H, W) uint8 to float32."""
-        inputs = images.float()
+        inputs = images.to(torch.float32, memory_format=self.memory_format)
         if self._enable_normalize:
             inputs = inputs.sub_(self.mean).div_(self.std)
         if self.pad_size_divisor > 1:

@@ -20,6 +20,7 @@ from tests.test_models.test_manifold_mix import (
     build,
     drawing,
     hooks_of,
+    logits_of,
     mixed,
     mixed_loss,
 )
@@ -161,9 +162,9 @@ def test_other_backbones(backbone):
         handle = reference.q.backbone.get_submodule(module).register_forward_hook(
             lambda m, i, output: mixed(output)
         )
-        expected = mixed_loss(reference.q(images, 'mix'), labels_of(data_samples))
+        expected = mixed_loss(logits_of(reference.q, images, 'mix'), labels_of(data_samples))
         handle.remove()
-        clean = mixed_loss(reference.q(images, 'mix'), labels_of(data_samples))
+        clean = mixed_loss(logits_of(reference.q, images, 'mix'), labels_of(data_samples))
         torch.testing.assert_close(loss, expected, rtol=1e-6, atol=1e-8)
         assert not torch.allclose(loss, clean, rtol=1e-5)
 

@@ -83,7 +83,7 @@ def run_benchmark(
     return record | dict(
         status='ok' if reason is None else 'failed',
         **({} if reason is None else dict(reason=reason)),
-        seconds=round(time.perf_counter() - start, 1),
+        seconds=round(time.perf_counter() - start, 2),
         result=result,
     )
 

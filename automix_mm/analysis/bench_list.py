@@ -20,7 +20,7 @@ MIXERS = (
     'ResizeMix',
     'SaliencyMix',
 )
-DECODERS = ('cv2', 'cv2_arrays', 'cv2_reduced_2', 'pillow', 'torchvision_decoder', 'torchvision_v2')
+DECODERS = ('cv2', 'cv2_reduced_2', 'pillow', 'torchvision_decoder', 'torchvision_v2')
 PARTS = ('q', 'k', 'mix_block', 'ema', 'optimizer', 'data', 'framework')
 
 

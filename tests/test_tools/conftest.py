@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -48,12 +49,18 @@ def start(tool, *args, cwd, **env):
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
+        # A shell makes its background processes, and so their children, ignore Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
 def finish(process, code=0, timeout=900):
     """Waits for a process, asserts its exit code and returns what it printed."""
-    output, _ = process.communicate(timeout=timeout)
+    try:
+        output, _ = process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        process.terminate()  # with it go the processes that it has started
+        raise
     assert process.returncode == code, output[-6000:]
     return output
 

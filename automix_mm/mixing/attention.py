@@ -19,7 +19,8 @@ def attend(query: Tensor, key: Tensor, content: Tensor) -> Tensor:
     Returns:
         Tensor: softmax(query key^T / sqrt(D)) content, (N, L).
     """
-    value = F.pad(content.unsqueeze(-1), (0, query.shape[-1] - 1))  # (N, L, D)
+    # Not F.pad: torch.compile's C++ for padding a gathered content does not compile (torch 2.11).
+    value = content.new_zeros(query.shape).select_scatter(content, -1, 0)  # (N, L, D)
     query, key, value = (tensor.unsqueeze(1) for tensor in (query, key, value))  # one head
     return F.scaled_dot_product_attention(query, key, value)[:, 0, :, 0]  # (N, L)
 

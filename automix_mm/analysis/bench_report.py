@@ -33,7 +33,7 @@ class Benchmark(NamedTuple):
         missing: Returns why it cannot run here, or None.
         needs: Name of a benchmark that must have run before.
         more: Further arguments, made of the JSON of that one.
-        text: Its output is a text to be quoted, without JSON.
+        text: Its output ends with a Markdown table, behind a blank line, and not with JSON.
     """
 
     name: str
@@ -62,7 +62,7 @@ def run_benchmark(
 
     Returns:
         ``status`` ('ok', 'failed' or 'skipped'), ``reason`` where it is not 'ok', ``command``,
-        ``seconds`` and ``result``: the JSON, or a dict with the output as ``text``.
+        ``seconds`` and ``result``: the JSON, or a dict with the table as ``text``.
     """
     args = list(benchmark.quick if quick else benchmark.full)
     reason = benchmark.missing()
@@ -89,7 +89,7 @@ def run_benchmark(
 
 
 def _finish(command: list[str], root: Path, limit: float, text: bool) -> tuple[Any, str | None]:
-    """Run a command; return the JSON of its last line, or its text, and what went wrong."""
+    """Run a command; return the JSON of its last line, or its table, and what went wrong."""
     paths = [str(root), os.environ.get('PYTHONPATH', '')]
     env = os.environ | dict(PYTHONPATH=os.pathsep.join(filter(None, paths)))
     try:
@@ -100,11 +100,15 @@ def _finish(command: list[str], root: Path, limit: float, text: bool) -> tuple[A
         return None, f'not finished after {limit / 60:g} min'
     except OSError as error:
         return None, str(error)
-    result = dict(text=done.stdout) if text else _last_json(done.stdout)
+    result = (_last_table if text else _last_json)(done.stdout)
     if done.returncode:
         said = (done.stderr.strip() or done.stdout.strip() or 'nothing').splitlines()[-1]
         return result, f'exit code {done.returncode}: {said[:300]}'
     return result, None if result is not None else 'its last line is no JSON'
+
+
+def _last_table(text: str) -> Any:
+    return dict(text=text.strip().rpartition('\n\n')[2])
 
 
 def _last_json(text: str) -> Any:
@@ -198,8 +202,8 @@ def _quotes(report: Mapping[str, Any], benchmarks: Sequence[Benchmark]) -> list[
     for benchmark in benchmarks:
         record = report['benchmarks'].get(benchmark.name)
         if benchmark.text and record and record['status'] == 'ok':
-            text = record['result']['text'].strip('\n').splitlines()
-            lines += ['', f'{benchmark.name}: {benchmark.compares}', '', '```text', *text, '```']
+            table = record['result']['text'].splitlines()
+            lines += ['', f'{benchmark.name}: {benchmark.compares}', '', *table]
     return lines
 
 

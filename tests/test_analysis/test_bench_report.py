@@ -58,12 +58,12 @@ def test_what_cannot_run_is_skipped(tmp_path) -> None:
 
 def test_one_that_needs_another(tmp_path) -> None:
     more = dict(needs='first', more=lambda result: ['--bytes', str(result['bytes'])])
-    code = 'import sys\nprint("two words", *sys.argv[1:])'
+    code = 'import sys\nprint("a notice\\n\\n| a |", *sys.argv[1:])'
     benchmark = made_up(tmp_path, code, text=True, **more)
     earlier = dict(first=dict(status='ok', result=dict(bytes=7)))
     record = run_benchmark(benchmark, tmp_path, quick=False, earlier=earlier)
-    assert record['result'] == dict(text='two words 3 --bytes 7\n')
-    assert '```text\ntwo words 3 --bytes 7\n```' in markdown(report(made_up=record), [benchmark])
+    assert record['result'] == dict(text='| a | 3 --bytes 7')
+    assert '\n\n| a | 3 --bytes 7\n' in markdown(report(made_up=record), [benchmark])
     for earlier in (
         {},
         dict(first=dict(status='failed', result=None)),

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import shutil
 
 import pytest
 import torch
@@ -153,8 +154,22 @@ def assert_same_training(one, other, steps=8):
         torch.testing.assert_close(value, state[name], rtol=1e-8, atol=1e-10, msg=name)
 
 
-@pytest.mark.parametrize('backend', ['eager', 'aot_eager'])
-@pytest.mark.parametrize('fields', [{}, dict(momentum=None)], ids=['automix', 'without_k'])
+#: Generates C++, whose compiler takes its time.
+INDUCTOR = pytest.param(
+    'inductor',
+    marks=[
+        pytest.mark.slow,
+        pytest.mark.skipif(shutil.which('g++') is None, reason='needs a C++ compiler on a CPU'),
+    ],
+)
+
+
+@pytest.mark.parametrize('backend', ['eager', 'aot_eager', INDUCTOR])
+@pytest.mark.parametrize(
+    'fields',
+    [{}, dict(momentum=None), dict(mixer=STAGE | dict(content_from='partner'))],
+    ids=['automix', 'without_k', 'partner'],
+)
 def test_compiled_training_equals_the_plain_one(backend, fields):
     assert_same_training(
         short_classifier(False, **fields), short_classifier(backend=backend, **fields)

@@ -21,7 +21,7 @@ PYTEST := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dis
 # Such as --only step,data or --quick.
 BENCH_ARGS ?=
 
-.PHONY: help setup demo test test-all lint check bench clean
+.PHONY: help setup demo test test-all lint check docs bench clean
 
 help: ## list the commands
 	@echo 'make COMMAND, one of:'
@@ -36,7 +36,7 @@ $(STAMP): setup.py constraints.txt $(wildcard requirements/*.txt)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV); \
 	echo "Installing into $(VENV) ($$($(BIN)/python -V)); the first time takes minutes ..."; \
 	$(BIN)/python -m pip install -qq --disable-pip-version-check \
-		-c constraints.txt -e '.[mminstall,det,export,tests]' -r requirements/dev.txt; \
+		-c constraints.txt -e '.[mminstall,det,export,tests,docs]' -r requirements/dev.txt; \
 	touch $@; \
 	echo "Installed in $$((SECONDS - start)) s."
 
@@ -57,9 +57,13 @@ lint: $(STAMP) ## check format, style, spelling and types
 
 check: lint test ## lint and fast tests: what CI runs first
 
+docs: $(STAMP) ## build the documentation, docs/_build/html/index.html; warnings and dead links fail
+	$(BIN)/python -m sphinx -b html -q -W --keep-going -n docs docs/_build/html
+	@echo 'Built: docs/_build/html/index.html'
+
 bench: $(STAMP) ## run all benchmarks, write benchmarks/latest.json and latest.md (a quarter of an hour)
 	@$(BIN)/python tools/bench.py $(BENCH_ARGS)
 
 clean: ## remove what builds, tests and tools leave behind (not .venv, data and work_dirs)
-	rm -rf build dist ./*.egg-info .pytest_cache .mypy_cache .ruff_cache demo_output
+	rm -rf build dist docs/_build ./*.egg-info .pytest_cache .mypy_cache .ruff_cache demo_output
 	find . \( -path ./$(VENV) -o -path ./.git -o -path ./data \) -prune -o -name __pycache__ -type d -print0 | xargs -0 rm -rf

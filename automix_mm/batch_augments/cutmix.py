@@ -50,7 +50,7 @@ class CutMix(BatchAugment):
 def draw_center(
     shape: tuple[int, ...], size: tuple[int, int], generator: torch.Generator
 ) -> Tensor:
-    """Draw pixels of an image of ``size`` (H, W): rows and columns, long (*shape, 2)."""
+    """Draw pixels of an image of ``size`` (H, W): rows and columns, long ``(*shape, 2)``."""
     device = generator.device
     axes = [torch.randint(end, shape, generator=generator, device=device) for end in size]
     return torch.stack(axes, dim=-1)

@@ -114,7 +114,13 @@ setup(
         'Typing :: Typed',
     ],
     packages=find_packages(include=[PACKAGE, f'{PACKAGE}.*']),
-    package_data={PACKAGE: ['py.typed', 'analysis/experiments.yml']},
+    package_data={
+        PACKAGE: [
+            'py.typed',
+            'analysis/experiments.yml',
+            *(f'analysis/gallery/*.{suffix}' for suffix in ('html', 'css', 'js')),
+        ]
+    },
     include_package_data=False,
     python_requires='>=3.10,<3.13',
     install_requires=read_requirements('runtime'),

@@ -39,7 +39,8 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
         nargs='?',
         choices=PRECISIONS,
         const='fp16',
-        help='mixed precision: fp16 (a bare --amp; GPU only) or bf16 (GPU and CPU)',
+        help='mixed precision: fp16 (a bare --amp; GPU only) or bf16 (GPU and CPU) '
+        '(default: float32)',
     )
     parser.add_argument(
         '--cfg-options',
@@ -49,13 +50,18 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
         'lists as KEY="[a,b]" without blanks',
     )
     parser.add_argument(
-        '--data-root', metavar='DIR', help='folder of the data, in place of that of the config'
+        '--data-root', metavar='DIR', help='folder of the data (default: that of the config)'
     )
     parser.add_argument(
         '--no-pin-memory', action='store_true', help='leave data loader memory pageable'
     )
     add_trust_argument(parser)
-    parser.add_argument('--launcher', choices=LAUNCHERS, default='none', help='job launcher')
+    parser.add_argument(
+        '--launcher',
+        choices=LAUNCHERS,
+        default='none',
+        help='who has started the processes of this run; it starts none (default: none)',
+    )
     # torch.distributed.launch, which mim calls, passes the rank with a hyphen.
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
 

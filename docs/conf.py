@@ -37,6 +37,7 @@ html_copy_source = False
 html_static_path = ['_static']
 html_css_files = ['pages.css']
 
+toc_object_entries_show_parents = 'hide'
 autodoc_member_order = 'bysource'
 autodoc_typehints = 'signature'
 autodoc_typehints_format = 'short'
@@ -61,9 +62,10 @@ warnings.filterwarnings('ignore', category=UserWarning, module=r'(mmcv|mmdet|mme
 def find_public_name(
     app: Sphinx, env: BuildEnvironment, node: pending_xref, child: nodes.TextElement
 ) -> nodes.Element | None:
-    """Lead the short names of docstrings, such as `automix_mm.MixBlock`, to where they stand."""
+    """Lead the short names of docstrings, such as `MixBlock`, to where they are documented."""
     target = node.get('reftarget', '')
-    if node.get('refdomain') != 'py' or not target.startswith('automix_mm.'):
+    foreign = '.' in target and not target.startswith('automix_mm.')
+    if node.get('refdomain') != 'py' or foreign:
         return None
     objects = env.get_domain('py').objects
     ending = '.' + target.rpartition('.')[2]

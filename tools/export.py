@@ -25,15 +25,14 @@ EXAMPLES = """examples:
 def parse_args() -> tuple[argparse.ArgumentParser, argparse.Namespace]:
     """Reads the command line."""
     parser = argparse.ArgumentParser(
-        description='Export one encoder and one head of a checkpoint, without the mix block, the '
-        'other encoder and the state of the optimizer.',
+        description='Exports one encoder and one head of a checkpoint for another framework.',
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         'checkpoint', help='checkpoint of a training of this project, or of an ImageClassifier'
     )
-    parser.add_argument('--to', required=True, choices=sorted(TARGETS), help='target')
+    parser.add_argument('--to', required=True, choices=sorted(TARGETS), help='target framework')
     parser.add_argument('--out', required=True, help='file to write')
     parser.add_argument(
         '--encoder', choices=ENCODERS, help='encoder (default: the one that the config reports)'

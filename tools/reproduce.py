@@ -28,22 +28,22 @@ from automix_mm.analysis.reproduction.timing import Timing, describe_total, read
 FOLDER = Path(__file__).resolve().parents[1]
 """Where `configs` and `tools` are, in the repository and in an installed package."""
 
-EPILOG = """examples:
+EPILOG = """exit code: 0 the plan is shown, or everything asked for is complete; 1 something
+failed or is missing; 2 the command line is wrong; 130 interrupted.
+
+examples:
   python tools/reproduce.py table2                          # what would run, what is there
   python tools/reproduce.py table2 --run --cells 'AutoMix/800 ep'
-  python tools/reproduce.py table2 figure4 --collect work_dirs
+  python tools/reproduce.py table2 figure4 --collect
   python tools/reproduce.py table2_reduced figure_reduced --run --collect
   python tools/reproduce.py --config mine.py --sweep alpha=0.2,0.5 lr_min=0,1e-3 --run --collect
-
-exit code: 0 the plan is shown, or everything asked for is complete; 1 something failed or is
-missing; 2 the command line is wrong; 130 interrupted.
 """
 
 
 def parse_args() -> tuple[argparse.ArgumentParser, argparse.Namespace]:
     """Reads the command line."""
     parser = argparse.ArgumentParser(
-        description='Plan, run and collect the experiments of the paper, or a sweep of your own.',
+        description='Plans, runs and collects experiments of the paper, or a sweep of your own.',
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -54,11 +54,18 @@ def parse_args() -> tuple[argparse.ArgumentParser, argparse.Namespace]:
     add('--collect', nargs='?', const='', metavar='DIR', help='tables and figures of runs in DIR')
     add('--work-dir', type=Path, help='folder of all runs (default: DIR, else work_dirs)')
     add('--out', type=Path, help='folder for tables and figures (default: WORK_DIR/reproduced)')
-    add('--cells', nargs='+', metavar='ROW/COLUMN', help='only these, with * and ?')
-    add('--seeds', nargs='+', type=int, metavar='N', help='instead of the three of the paper')
-    add('--launcher', choices=LAUNCHERS, default='none', help='how a training is started')
-    add('--gpus', type=int, default=1, metavar='N', help='devices of one training')
-    add('--epochs', type=int, metavar='N', help='length of every run, at least 10')
+    add('--cells', nargs='+', metavar='ROW/COLUMN', help='only these, with * and ? (default: all)')
+    add('--seeds', nargs='+', type=int, metavar='N', help='seeds of the runs (default: 0 1 2)')
+    add(
+        '--launcher',
+        choices=LAUNCHERS,
+        default='none',
+        help='how a training is started (default: none)',
+    )
+    add('--gpus', type=int, default=1, metavar='N', help='devices of one training (default: 1)')
+    add(
+        '--epochs', type=int, metavar='N', help='length of every run, at least 10 (default: config)'
+    )
     add('--config', type=Path, help='a config of your own instead of tables')
     add('--sweep', nargs='+', default=[], metavar='NAME=V,V', help='alpha, lr_min or a.dotted.name')
     add('--benchmark', type=Path, metavar='JSON', help='step times where no log has any')

@@ -29,7 +29,7 @@ EXAMPLES = """examples:
 def parse_args() -> tuple[argparse.ArgumentParser, argparse.Namespace]:
     """Reads the command line."""
     parser = argparse.ArgumentParser(
-        description='Test a model.',
+        description='Tests a checkpoint: scores, predictions to a file, pictures with predictions.',
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -44,8 +44,16 @@ def parse_args() -> tuple[argparse.ArgumentParser, argparse.Namespace]:
     )
     parser.add_argument('--show-dir', help='folder for images with the predictions drawn in')
     parser.add_argument('--show', action='store_true', help='show predictions in a window')
-    parser.add_argument('--interval', type=int, default=1, help='draw every n-th image')
-    parser.add_argument('--wait-time', type=float, default=2, help='seconds each window stays')
+    parser.add_argument(
+        '--interval', type=int, default=1, metavar='N', help='draw every N-th image (default: 1)'
+    )
+    parser.add_argument(
+        '--wait-time',
+        type=float,
+        default=2,
+        metavar='S',
+        help='seconds each window stays (default: 2)',
+    )
     parser.add_argument(
         '--tta',
         action='store_true',

@@ -30,7 +30,7 @@ EXAMPLES = """examples:
 def parse_args() -> tuple[argparse.ArgumentParser, argparse.Namespace]:
     """Reads the command line."""
     parser = argparse.ArgumentParser(
-        description='Train a model.',
+        description='Trains a model from a config: a classifier or a detector.',
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -75,10 +75,14 @@ def parse_args() -> tuple[argparse.ArgumentParser, argparse.Namespace]:
         '--epochs',
         type=int,
         metavar='N',
-        help='train for N epochs; every schedule is stretched or shortened with the loop',
+        help='train for N epochs; every schedule is stretched or shortened with the loop '
+        '(default: as many as the config says)',
     )
     parser.add_argument(
-        '--seed', type=int, metavar='N', help='seed of weights, data order and all draws'
+        '--seed',
+        type=int,
+        metavar='N',
+        help='seed of weights, data order and all draws (default: that of the config, 0)',
     )
     return parser, parser.parse_args()
 

@@ -33,9 +33,9 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('config', help='the AutoMix config of the checkpoint')
     parser.add_argument('checkpoint', help='checkpoint file')
-    parser.add_argument('--batches', type=int, default=200, help='training batches to look at')
-    parser.add_argument('--seed', type=int, default=0, help='seed of images and pairs')
-    parser.add_argument('--device', default='cpu', help='cpu or cuda')
+    parser.add_argument('--batches', type=int, default=200, help='training batches (default: 200)')
+    parser.add_argument('--seed', type=int, default=0, help='seed of images and pairs (default: 0)')
+    parser.add_argument('--device', default='cpu', help='cpu or cuda (default: cpu)')
     add_trust_argument(parser)
     return parser.parse_args()
 

@@ -25,7 +25,7 @@ from automix_mm.detection.mmcv_operators import supply_operators
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / 'configs' / 'detection' / 'faster-rcnn_r18_fpn_bccd.py'
-EXAMPLES = """two environments with the same torch, one of them with compiled mmcv:
+EXAMPLES = """example: two environments with the same torch, one of them with compiled mmcv:
   compiled/bin/python tools/analysis_tools/compare_operators.py --write outputs.pth
   python tools/analysis_tools/compare_operators.py --compare outputs.pth
 """
@@ -37,8 +37,8 @@ pixels."""
 def parse_args() -> argparse.Namespace:
     """Reads the command line."""
     parser = argparse.ArgumentParser(
-        description='Losses, gradients and detections of one Faster R-CNN (R18-FPN, fixed random '
-        'weights) on fixed images, with the operators of this environment.',
+        description='Compares one Faster R-CNN with compiled and without compiled mmcv: losses, '
+        'gradients, detections.',
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -17,10 +17,12 @@ from automix_mm.analysis.training_log import TrainingLog, last_median, read_log
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
-        description='Print a table of finished trainings, and as last line JSON.',
-        epilog='The result of a run is the median top-1 of its last ten validations.',
+        description='Prints a table of finished trainings, and as last line JSON.',
+        epilog='The result of a run is the median top-1 of its last ten validations.\n\n'
+        'example:\n  python tools/analysis_tools/compare_runs.py work_dirs/*',
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument('work_dirs', nargs='+', metavar='WORK_DIR', help='of tools/train.py')
+    parser.add_argument('work_dirs', nargs='+', metavar='WORK_DIR', help='folder of a training')
     return parser.parse_args()
 
 

@@ -37,9 +37,9 @@ def parse_args() -> tuple[argparse.ArgumentParser, argparse.Namespace]:
     """Reads the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__,
-        epilog=f'{NOTES}\n\nexample:\n  python tools/analysis_tools/profile_step.py '
-        'configs/automix/r18slim_digits.py --out trace.json\n'
-        'Open the trace in chrome://tracing or ui.perfetto.dev.',
+        epilog=f'{NOTES}\nOpen the trace in chrome://tracing or ui.perfetto.dev.\n\nexample:\n'
+        '  python tools/analysis_tools/profile_step.py configs/automix/r18slim_digits.py '
+        '--out trace.json',
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument('config', help='path of a classification config')
@@ -48,12 +48,21 @@ def parse_args() -> tuple[argparse.ArgumentParser, argparse.Namespace]:
     parser.add_argument(
         '--warmup', type=int, default=3, help='iterations before, not measured (default: 3)'
     )
-    parser.add_argument('--batch-size', type=int, help='images per iteration, else the config says')
+    parser.add_argument('--batch-size', type=int, help='images per iteration (default: config)')
     parser.add_argument(
-        '--amp', nargs='?', choices=launch.PRECISIONS, const='fp16', help='mixed precision'
+        '--amp',
+        nargs='?',
+        choices=launch.PRECISIONS,
+        const='fp16',
+        help='mixed precision (default: float32)',
     )
     parser.add_argument(
-        '--compile', nargs='?', choices=MODES, const='default', metavar='MODE', help='torch.compile'
+        '--compile',
+        nargs='?',
+        choices=MODES,
+        const='default',
+        metavar='MODE',
+        help='compile with torch.compile',
     )
     parser.add_argument('--channels-last', action='store_true', help='memory layout channels_last')
     parser.add_argument(

@@ -27,19 +27,20 @@ def parse_args() -> tuple[argparse.ArgumentParser, argparse.Namespace]:
     add = parser.add_argument
     add('--bytes', type=float, required=True, help='bytes all-reduced per step')
     add('--last-bytes', type=float, help='of these, bytes of the last bucket (default: 25 MiB)')
-    add('--buckets', type=int, default=1, help='all-reduces per step')
-    add('--step-ms', type=float, help='measured step of one GPU; without it no throughput')
-    add('--images', type=int, default=1, help='images per step and GPU')
-    add('--overlap', type=float, default=0.0, help='share of the step that hides the all-reduce')
+    add('--buckets', type=int, default=1, help='all-reduces per step (default: 1)')
+    add('--step-ms', type=float, help='measured step of one GPU, in ms (default: no throughput)')
+    add('--images', type=int, default=1, help='images per step and GPU (default: 1)')
+    add('--overlap', type=float, default=0.0, help='share of the step that hides it (default: 0)')
     names = f'{", ".join(LINKS)} or GB/s in one direction'
-    add('--inside', default='nvlink4', help=f'connection in a node: {names}')
-    add('--between', default='ndr', help='connection of a node to the others, likewise')
-    add('--adapters', type=int, default=1, help='how many of these a node has')
-    add('--gpus-per-node', type=int, default=8)
-    add('--reached', type=float, default=1.0, help='share of the nominal rates that is reached')
-    add('--latency-us', type=float, default=0.0, help='of one hop of the ring')
-    add('--target', type=float, default=0.95, help='efficiency that the shortest step keeps')
-    add('--gpus', type=int, nargs='+', default=[1, 2, 4, 8, 16, 32, 64])
+    add('--inside', default='nvlink4', help=f'connection in a node: {names} (default: nvlink4)')
+    add('--between', default='ndr', help='connection of nodes, likewise (default: ndr)')
+    add('--adapters', type=int, default=1, help='how many of these a node has (default: 1)')
+    add('--gpus-per-node', type=int, default=8, help='GPUs of a node (default: 8)')
+    add('--reached', type=float, default=1.0, help='share of the nominal rates (default: 1)')
+    add('--latency-us', type=float, default=0.0, help='of one hop, in µs (default: 0)')
+    add('--target', type=float, default=0.95, help='efficiency to keep, 0 to 1 (default: 0.95)')
+    numbers = [1, 2, 4, 8, 16, 32, 64]
+    add('--gpus', type=int, nargs='+', default=numbers, help='lines of the table (default: to 64)')
     return parser, parser.parse_args()
 
 

@@ -9,11 +9,11 @@ import automix_mm  # noqa: F401
 # isort: split
 from automix_mm.datasets.checking import LAYOUTS, problems_of
 
-EXAMPLE = """example:
+EXAMPLE = """The exit code is 0 if nothing is wrong, 1 if something is, and 2 for a wrong command.
+
+examples:
   python tools/dataset_tools/check_dataset.py tiny_imagenet data
   python tools/dataset_tools/check_dataset.py cifar100 data/cifar100.npz
-
-The exit code is 0 if nothing is wrong, 1 if something is, and 2 for a wrong command.
 """
 
 

@@ -11,15 +11,15 @@ import automix_mm  # noqa: F401
 from automix_mm.datasets.downloading import SOURCES, download
 from automix_mm.datasets.unpacking import unpack
 
-EXAMPLE = """example:
-  python tools/dataset_tools/prepare_dataset.py cifar100 data/cifar100
-  python tools/dataset_tools/prepare_dataset.py tiny_imagenet data
-
-A started download goes on where it stopped. An archive that is in ROOT already is checked and
-unpacked without a network. The exit code is 0 if all went well and 1 after an error.
+EXAMPLE = """A started download goes on where it stopped. An archive that is in ROOT already is
+checked and unpacked without a network. The exit code is 0 if all went well and 1 after an error.
 
 ImageNet has no public download: register at https://image-net.org, and let
 tools/dataset_tools/check_dataset.py say which layout is expected.
+
+examples:
+  python tools/dataset_tools/prepare_dataset.py cifar100 data/cifar100
+  python tools/dataset_tools/prepare_dataset.py tiny_imagenet data
 """
 
 

@@ -17,9 +17,9 @@ from automix_mm.mixing import Pair
 from automix_mm.models.classifiers import MomentumClassifier
 from automix_mm.models.mix_blocks import MixBlock
 
+from .mix_drawing import MASK_COLORS
 from .style import TEXT_COLOR, new_figure, save_figure
 
-MASK_COLORS = 'cividis'
 DETAIL_COLORS = 'PuOr_r'
 
 

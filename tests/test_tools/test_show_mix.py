@@ -35,14 +35,17 @@ def show(load_tool, images, tmp_path, capsys):
 
     def call(*args, out='mix.png', code=0, files=None):
         path = tmp_path / out
-        options = ['--images', *(files or images), '--out', path, '--size', 32]
+        options = ['--images', *(files or images), '--size', 32]
+        options = [*([] if '--dataset' in args else options), '--out', path]
         module = load_tool('visualization/show_mix', *args, *options)
         if code:
             with pytest.raises(SystemExit) as stop:
                 module.main()
             assert stop.value.code == code
             assert not path.exists()
-            return capsys.readouterr().err
+            error = capsys.readouterr().err
+            assert error.splitlines()[-1].startswith('show_mix.py: error: ') or 'usage' in error
+            return error
         module.main()
         printed = capsys.readouterr().out
         assert str(path) in printed
@@ -54,9 +57,9 @@ def show(load_tool, images, tmp_path, capsys):
 def checkpoint(config, path, **changes):
     """Saves random weights of a config's model as the runner does."""
     cfg = Config.fromfile(config)
-    cfg.model.update(changes)
+    cfg.merge_from_dict(dict(model=changes))
     model = HOST_MODELS.build(dict(cfg.model, data_preprocessor=cfg.data_preprocessor))
-    torch.save(dict(state_dict=model.state_dict()), path)
+    torch.save(dict(state_dict=model.state_dict(), meta=dict(cfg=cfg.pretty_text)), path)
     return str(path)
 
 
@@ -72,11 +75,12 @@ def test_as_a_command(images, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert imread(out).shape[1] > 900
+    assert 'a: a.png, b: b.jpg, 224 x 224 pixels' in done.stdout
     rows = [line for line in done.stdout.splitlines() if 'label weight' in line]
     assert [row.split(':')[0] for row in rows] == [
         'Mixup', 'CutMix', 'ResizeMix', 'FMix', 'SaliencyMix',
     ]  # fmt: skip
-    assert '0.1 -> 0.100' in rows[0] and '0.9 -> 0.900' in rows[0]
+    assert '0.1 -> 0.100 (0.100)' in rows[0] and '0.9 -> 0.900 (0.900)' in rows[0]
 
 
 def test_the_mixer_of_a_config(show):
@@ -88,16 +92,16 @@ def test_the_mixer_of_a_config(show):
 def test_every_mixer_has_a_picture(show):
     names = [n for n, c in MODELS.module_dict.items() if issubclass(c, Mixer)]
     printed, path = show(AUTOMIX, '--mixers', *names, '--lam', 0.4, out='mix.svg')
-    for name in names:
-        assert f'{name}: lam' in printed
+    for name in set(names) - {'MixBlock'} | {'AutoMix'}:
+        assert f'\n{name}' in printed
     text = path.read_text()
-    assert text.count('<image') == 2 + len(names)
+    assert text.count('<image') == 1 + 2 + 2 * len(names)  # legend, pair, mask and mix of each
     assert 'UNTRAINED' in printed
 
 
 def test_names_in_any_case_and_the_papers_name(show):
     printed, _ = show(AUTOMIX, '--mixers', 'cutMIX', 'automix', '--lam', 0.4)
-    assert 'CutMix: ' in printed and 'MixBlock: ' in printed
+    assert 'CutMix: ' in printed and 'AutoMix: ' in printed
 
 
 def test_the_fields_of_the_config_are_used(load_tool):
@@ -113,12 +117,95 @@ def test_the_fields_of_the_config_are_used(load_tool):
     assert mixer.layers == ('input',) and 'input layer' in title
 
 
+def test_several_pairs(show, images):
+    printed, path = show('--mixers', 'Mixup', '--lam', 0.5, files=images + images[::-1])
+    assert printed.count('Mixup: lam') == 2
+    assert 'a: a.png, b: b.jpg' in printed and 'a: b.jpg, b: a.png' in printed
+
+
+def test_files_get_the_size_of_the_configs_test_images(load_tool, images, tmp_path, capsys):
+    out = tmp_path / 'mix.png'
+    options = [CUTMIX, '--images', *images, '--lam', 0.5, '--out', out]
+    load_tool('visualization/show_mix', *options).main()
+    assert '32 x 32 pixels' in capsys.readouterr().out
+
+
 @pytest.mark.parametrize('size', [(9, 5), (50, 70)], ids=str)
-def test_images_of_any_size_are_cut_to_one(load_tool, images, size):
-    tool = load_tool('visualization/show_mix')
-    for path in images:
-        assert tool.read_image(path, list(size), 3).shape == (3, *size)
-        assert tool.read_image(path, [7], 1).shape == (1, 7, 7)
+def test_any_size(load_tool, images, tmp_path, capsys, size):
+    options = ['--images', *images, '--size', *size, '--lam', 0.5, '--out', tmp_path / 'mix.png']
+    load_tool('visualization/show_mix', AUTOMIX, *options).main()
+    assert f'{size[0]} x {size[1]} pixels' in capsys.readouterr().out
+
+
+# ---------------------------------------------------------------------------------- data sets
+
+
+def test_images_of_the_validation_set(show):
+    """By default those of two classes; grey digits of 8x8, through the config's pipeline."""
+    printed, _ = show(AUTOMIX, '--dataset', '--lam', 0.5)
+    (line,) = [line for line in printed.splitlines() if line.startswith('a: ')]
+    assert line.endswith('8 x 8 pixels')
+    own, partner = (part.split(': ')[2] for part in line.split(', ')[:2])
+    assert own != partner
+    printed, _ = show(AUTOMIX, '--dataset', '--index', 3, 1, 4, 1, '--lam', 0.5)
+    assert printed.count('AutoMix: lam') == 2 and 'a: 3: ' in printed and 'b: 1: ' in printed
+
+
+def test_images_of_the_training_set_and_another_size(show):
+    printed, _ = show(AUTOMIX, '--dataset', 'train', '--index', 0, 99, '--size', 12, '--lam', 0.5)
+    assert 'a: 0: ' in printed and '12 x 12 pixels' in printed
+
+
+def test_errors_of_data_sets(show, tmp_path):
+    assert 'images 0 to 1496, got 1497' in show(AUTOMIX, '--dataset', '--index', 0, 1497, code=2)
+    assert 'even number' in show(AUTOMIX, '--dataset', '--index', 1, code=2)
+    assert 'needs a config' in show('--dataset', code=2)
+    assert 'needs --dataset' in show(AUTOMIX, '--index', 1, 2, code=2)
+    folders = str(ROOT / 'configs/automix/r18_imagenette.py')
+    assert '--data-root expects' in show(
+        folders, '--dataset', '--data-root', str(tmp_path / 'none'), code=2
+    )
+    (tmp_path / 'empty').mkdir()
+    assert 'cannot be read' in show(
+        folders, '--dataset', '--data-root', str(tmp_path / 'empty'), code=2
+    )
+
+
+# ------------------------------------------------------------------------------------- stages
+
+
+def test_a_row_for_each_feature_stage(show, tmp_path):
+    """Blocks of three trainings, each looking at the stage it was trained for."""
+    stages = {'stem': 16, 1: 32, 2: 64}
+    paths = [
+        checkpoint(AUTOMIX, tmp_path / f'{s}.pth', mixer=dict(feature_stage=s, in_channels=c))
+        for s, c in stages.items()
+    ]
+    printed, path = show(AUTOMIX, *paths, '--stages', *stages, '--lam', 0.5, out='mix.svg')
+    for stage in stages:
+        assert f'AutoMix stage {stage}: lam' in printed
+    assert 'stem.pth, 1.pth, 2.pth' in printed
+    assert path.read_text().count('<image') == 1 + 2 + 2 * len(stages)
+
+
+def test_a_single_block_does_not_stand_for_other_stages(show, tmp_path):
+    path = checkpoint(AUTOMIX, tmp_path / 'w.pth')
+    assert 'got 1 checkpoint(s) for 4 feature stage(s)' in show(
+        AUTOMIX, path, '--stages', 0, 1, 2, 3, code=2
+    )
+    error = show(AUTOMIX, path, '--stages', 2, code=2)
+    assert 'mix block for stage 0, which cannot look at stage 2' in error
+    assert 'model.mixer.feature_stage=2 model.mixer.in_channels=64' in error
+    assert 'its stages are' in show(AUTOMIX, '--stages', 9, code=2)
+    assert 'has no mix block' in show(PUZZLE, '--mixers', 'AutoMix', '--stages', 1, code=2)
+    assert 'not among the mixers' in show(PUZZLE, '--stages', 1, code=2)
+    assert 'needs a config' in show('--stages', 1, code=2)
+
+
+def test_the_checkpoint_says_at_which_stage_its_block_looks(show, tmp_path):
+    path = checkpoint(AUTOMIX, tmp_path / 'w.pth', mixer=dict(feature_stage=1, in_channels=32))
+    printed, _ = show(AUTOMIX, path, '--lam', 0.5)
+    assert 'AutoMix: lam' in printed
 
 
 # ------------------------------------------------------------------------------- checkpoints
@@ -138,7 +225,7 @@ def test_a_checkpoint_is_named_in_the_caption_and_changes_the_picture(show, tmp_
 def test_weights_of_a_plain_classifier_give_puzzle_mix_its_saliency(show, tmp_path):
     vanilla = str(ROOT / 'configs/vanilla/vanilla_r18slim_cifar20.py')
     printed, _ = show(PUZZLE, checkpoint(vanilla, tmp_path / 'plain.pth'), '--lam', 0.4)
-    assert 'PuzzleMix: lam' in printed and 'plain.pth' in printed
+    assert 'blocks): lam' in printed and 'plain.pth' in printed
 
 
 # ------------------------------------------------------------------------------------- errors
@@ -166,9 +253,7 @@ def test_mixers_that_look_need_a_network(show):
 def test_checkpoints_that_do_not_fit(show, tmp_path):
     other = checkpoint(PUZZLE, tmp_path / 'other.pth')
     assert 'other.pth' in show(AUTOMIX, other, code=2)
-    wide = checkpoint(PUZZLE, tmp_path / 'wide.pth', head=dict(
-        type='automix_mm.MixupHead', num_classes=7, in_channels=128
-    ))  # fmt: skip
+    wide = checkpoint(PUZZLE, tmp_path / 'wide.pth', head=dict(num_classes=7))
     assert 'does not fit' in show(PUZZLE, wide, code=2)
     text = tmp_path / 'text.pth'
     text.write_text('no weights')

@@ -264,11 +264,11 @@ def test_everything_has_a_name(page):
     assert all(name.strip() for role in counts for name in told[role])
     mixed = [name for name in told['image'] if ', mixed by ' in name]
     assert len(mixed) == 8 and len(set(mixed)) == 8
-    slide(page, 1)
-    assert page.run("return document.getElementById('lam').ariaValueText") == '0.3 of a'
+    slide(page, 2)
+    assert page.run("return document.getElementById('lam').ariaValueText") == '0.6 of a'
     label = page.run('return document.querySelector(\'[data-mixer="3"] canvas\').ariaLabel')
     assert label not in mixed
-    assert 'λ 0.3: ' in text(page, '#status')
+    assert 'λ 0.6: ' in text(page, '#status')
 
 
 def test_names_are_text(page):

@@ -53,6 +53,7 @@ def test_the_page_has_the_commands():
     plan, run, collect, mim = COMMANDS
     assert run == f'{plan} --run' and collect == f'{plan} --collect work_dirs'
     assert mim.startswith('mim gridsearch mm-automix mine/automix_mine.py')
+    assert f'\n{run}\n' in (ROOT / 'README.md').read_text()
 
 
 @pytest.mark.slow

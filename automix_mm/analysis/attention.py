@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from automix_mm.mixing import Pair
@@ -246,8 +247,9 @@ def _draw_bars(
     colors = (ROW_COLORS, CONTENT_COLORS, MASK_COLORS)
     last = round((width - 2 * MARGIN + SPACE) / (CELL + SPACE))
     for column, name, color, norm in zip(columns, names, colors, norms, strict=True):
-        left = MARGIN + (CELL + SPACE) * (column % last)
-        axes = figure.add_axes((left / width, bottom, CELL / width, 0.09 / height))
-        figure.colorbar(ScalarMappable(norm, color), axes, orientation='horizontal')
+        left = MARGIN + (CELL + SPACE) * (column % last) + 0.08 * CELL
+        axes = figure.add_axes((left / width, bottom, 0.84 * CELL / width, 0.09 / height))
+        scale = ScalarMappable(norm, color)
+        figure.colorbar(scale, axes, orientation='horizontal', ticks=MaxNLocator(3))
         axes.tick_params(labelsize=6, length=2, pad=1)
         axes.set_title(name, fontsize=7, color=TEXT_COLOR, pad=2)

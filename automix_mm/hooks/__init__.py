@@ -6,6 +6,7 @@ from .compile_hook import CompileHook
 from .epoch_seed_hook import EpochSeedHook
 from .iter_timer_hook import IterTimerHook
 from .last10_hook import Last10Hook
+from .mix_preview_hook import MixPreviewHook
 from .runtime_info_hook import RuntimeInfoHook
 
 __all__ = [
@@ -15,5 +16,6 @@ __all__ = [
     'EpochSeedHook',
     'IterTimerHook',
     'Last10Hook',
+    'MixPreviewHook',
     'RuntimeInfoHook',
 ]

@@ -106,7 +106,7 @@ def _read(path: str, trust: bool, classes: Sequence[str] | None) -> GalleryNetwo
     classifier = _build(path, source, model)
     _load(path, classifier, trust)
     return GalleryNetwork(
-        network=Network(classifier),
+        network=Network(classifier.eval()),
         name=_name(path, source),
         stage=classifier.mixer.feature_stage,  # type: ignore[arg-type]
         classes=classes or _classes(source),

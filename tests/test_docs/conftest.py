@@ -83,7 +83,7 @@ def write_small_images(path):
     source = load_digits()
     images = np.rint(source.images * (255 / 16)).astype(np.uint8)
     arrays = {}
-    for split, per_class in (('train', 2), ('test', 1)):
+    for split, per_class in (('train', 5), ('test', 1)):
         chosen, labels = [], []
         for label in range(20):
             places = np.flatnonzero(source.target == label % 10)

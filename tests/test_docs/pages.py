@@ -5,6 +5,7 @@ A mark is an HTML comment in the line before a block, invisible in the rendered 
 - no mark: the block is executed as it stands;
 - `<!-- run: short -->`: executed, but trainings have ten epochs at most and small batches, and
   their last checkpoint gets the name that the whole training gives it (`fork_server.shorten`);
+  `check_block.py` looks at two batches;
 - `<!-- run: file PATH -->`: the block is written to PATH before the page is executed; a config is
   loaded and its model built, any other module imported;
 - `<!-- run: in tests/... -->`: another test executes the block;

@@ -86,6 +86,11 @@ def main() -> None:
     model.to(args.device).train()
     torch.manual_seed(args.seed)
     loader = Runner.build_dataloader(cfg.train_dataloader, seed=args.seed)
+    if not len(loader):
+        raise SystemExit(
+            f'{args.config}: expected at least one batch of images, but the '
+            'training data do not fill one. Lower train_dataloader.batch_size.'
+        )
     seen: list[dict[str, Tensor]] = []
     while len(seen) < args.batches:
         for batch in loader:

@@ -12,7 +12,7 @@ import urllib.request
 OPTIONS = [
     *('--headless', '--disable-gpu', '--disable-quic', '--no-first-run', '--hide-scrollbars'),
     *('--disable-background-networking', '--disable-component-update', '--disable-sync'),
-    *('--force-color-profile=srgb', '--window-size=1280,900'),
+    *('--force-color-profile=srgb', '--window-size=1280,900', '--disable-dev-shm-usage'),
 ]
 INSTALL = ['install', '-y', '-q', '--no-install-recommends', 'chromium', 'chromium-driver']
 ELEMENT = 'element-6066-11e4-a52e-4f735466cecf'  # the standard's name of a reference

@@ -108,7 +108,7 @@ def load_network(
             raise ValueError(_wrong_stage(checkpoint, name, trained, model['mixer']))
     classifier = _build(model, name)
     if file is not None:
-        _load(classifier, file, checkpoint, name)
+        load_weights(classifier, file, checkpoint, name)
     return Network(classifier)
 
 
@@ -153,13 +153,25 @@ def _wrong_stage(
     )
 
 
-def _load(
+def load_weights(
     classifier: MomentumClassifier, file: Mapping[str, Any], checkpoint: str | None, name: str
 ) -> None:
-    """Loads weights; buffers such as counters may be missing, parameters may not."""
+    """Loads weights; buffers such as counters may be missing, parameters may not.
+
+    Args:
+        classifier: Where they go.
+        file: The checkpoint's content.
+        checkpoint: Its path, for messages.
+        name: What has made the classifier, for messages.
+
+    Raises:
+        ValueError: If the weights are those of another model.
+    """
+    state = file.get('state_dict', file)
     try:
-        result = classifier.load_state_dict(file.get('state_dict', file), strict=False)
-    except (RuntimeError, TypeError) as error:
+        state = {key.removeprefix('module.'): value for key, value in state.items()}
+        result = classifier.load_state_dict(state, strict=False)
+    except (RuntimeError, TypeError, AttributeError) as error:
         reason = ' '.join(line.strip() for line in str(error).splitlines()[:3])
         raise ValueError(f'{checkpoint} does not fit {name}: {reason}') from error
     parameters = {key for key, _ in classifier.named_parameters()}

@@ -59,7 +59,10 @@ def test_checkpoints_of_other_models(checkpoint, tmp_path):
         gallery.read_networks([bare])
     del content['state_dict']['mixer.content_projection.bias']
     torch.save(content, bare)
-    with pytest.raises(ValueError, match='bare.pth do not fit the config in it: 1 are missing'):
+    with pytest.raises(
+        ValueError,
+        match='bare.pth is of another model than the config in it: it lacks 1 parameters',
+    ):
         gallery.read_networks([bare])
     with pytest.raises(ValueError, match='10 classes, but 2 names'):
         gallery.read_networks([checkpoint], classes=['a', 'b'])

@@ -9,9 +9,11 @@ import os.path as osp
 from dataclasses import dataclass
 
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
-from torchvision.transforms.v2.functional import pil_to_tensor
+from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
+
+from automix_mm.analysis.mix_images import read_image
 
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.webp', '.bmp', '.tif', '.tiff', '.gif')
 QUALITY = 90
@@ -65,19 +67,13 @@ def read_images(
 
 
 def _read(path: str, size: tuple[int, int], channels: int) -> GalleryImage:
-    mode = 'L' if channels == 1 else 'RGB'
-    try:
-        with Image.open(path) as file:
-            image = ImageOps.exif_transpose(file).convert(mode)
-    except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as error:
-        raise ValueError(f'{path} cannot be read as an image: {error}') from error
+    name, pixels = read_image(path, size, channels)
     buffer = io.BytesIO()
     # Without chroma subsampling, browsers and Pillow decode to nearly the same pixels.
-    fitted = ImageOps.fit(image, size[::-1])
-    fitted.save(buffer, 'JPEG', quality=QUALITY, subsampling=0, optimize=True)
+    to_pil_image(pixels).save(buffer, 'JPEG', quality=QUALITY, subsampling=0, optimize=True)
     with Image.open(buffer) as shown:
         pixels = pil_to_tensor(shown)
-    return GalleryImage(osp.basename(path), buffer.getvalue(), pixels.contiguous())
+    return GalleryImage(name, buffer.getvalue(), pixels.contiguous())
 
 
 def data_url(content: bytes, kind: str) -> str:

@@ -12,7 +12,7 @@ import torch
 from mmpretrain.registry import MODELS as HOST_MODELS
 from torch import Tensor
 
-from automix_mm.analysis.mix_grid import Network
+from automix_mm.analysis.mix_network import Network, load_weights
 from automix_mm.engine.reader import read_checkpoint
 from automix_mm.export import Source, read_source
 from automix_mm.export.config_text import read_fields
@@ -104,7 +104,7 @@ def _read(path: str, trust: bool, classes: Sequence[str] | None) -> GalleryNetwo
             f'{path} has {source.num_classes} classes, but {len(classes)} names were given'
         )
     classifier = _build(path, source, model)
-    _load(path, classifier, trust)
+    load_weights(classifier, read_checkpoint(path, trust=trust), path, 'the config in it')
     return GalleryNetwork(
         network=Network(classifier.eval()),
         name=_name(path, source),
@@ -150,23 +150,6 @@ def _build(path: str, source: Source, model: dict[str, Any]) -> MomentumClassifi
 
 def _fields(part: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in part.items() if key not in _LEFT_OUT}
-
-
-def _load(path: str, classifier: MomentumClassifier, trust: bool) -> None:
-    """Loads the weights; buffers such as counters may be missing, parameters may not."""
-    state = read_checkpoint(path, trust=trust)['state_dict']
-    state = {name.removeprefix('module.'): value for name, value in state.items()}
-    try:
-        result = classifier.load_state_dict(state, strict=False)
-    except (RuntimeError, TypeError, AttributeError) as error:
-        raise ValueError(f'the weights in {path} do not fit the config in it') from error
-    parameters = {name for name, _ in classifier.named_parameters()}
-    missing = [name for name in result.missing_keys if name in parameters]
-    if missing or result.unexpected_keys:
-        raise ValueError(
-            f'the weights in {path} do not fit the config in it: {len(missing)} are missing '
-            f'{missing[:2]}, {len(result.unexpected_keys)} are unknown {result.unexpected_keys[:2]}'
-        )
 
 
 def _first(error: Exception) -> str:

@@ -14,9 +14,6 @@ from .conftest import ROOT
 
 TOOLS = sorted((ROOT / 'tools').rglob('*.py'))
 SCRIPTS = sorted((ROOT / 'tools').glob('*_t*.sh'))
-#: Benchmarks explain after their example what is timed, and say their defaults there.
-OWN_TOOLS = [path for path in TOOLS if not path.stem.startswith('benchmark_')]
-BUT_BENCHMARKS = pytest.mark.parametrize('path', OWN_TOOLS, ids=lambda path: path.stem)
 EVERY_TOOL = pytest.mark.parametrize('path', TOOLS, ids=lambda path: path.stem)
 
 
@@ -54,12 +51,12 @@ def test_the_first_line_says_what_it_does(parser):
     assert '. ' not in first and first.endswith(('.', ':')), 'one sentence, more of them below'
 
 
-@BUT_BENCHMARKS
+@EVERY_TOOL
 def test_every_option_is_explained(parser):
     assert [a.dest for a in options(parser) if not a.help or len(a.help.split()) < 2] == []
 
 
-@BUT_BENCHMARKS
+@EVERY_TOOL
 def test_options_with_a_value_name_their_default(parser):
     """As `(default: ...)` or in words: 'by default the images of the config'."""
     silent = [
@@ -72,7 +69,7 @@ def test_options_with_a_value_name_their_default(parser):
     assert silent == []
 
 
-@BUT_BENCHMARKS
+@EVERY_TOOL
 def test_the_defaults_that_are_named_are_the_true_ones(parser):
     for action in options(parser):
         named = re.search(r'\(default: (-?[\d.]+)\)', action.help)
@@ -80,7 +77,7 @@ def test_the_defaults_that_are_named_are_the_true_ones(parser):
             assert float(named[1]) == action.default, action.dest
 
 
-@BUT_BENCHMARKS
+@EVERY_TOOL
 def test_examples_stand_at_the_end_and_parse(parser, path, monkeypatch):
     monkeypatch.undo()  # their parsers shall read command lines
     epilog = parser.epilog or ''

@@ -16,12 +16,12 @@ import torch
 from automix_mm.analysis.data_cost import Images, build_cases, measure_rates, summarise
 from automix_mm.datasets.npz_images import read_npz
 
-EXAMPLE = """example:
-  python tools/analysis_tools/benchmark_data.py --data data/cifar100.npz
+EXAMPLE = """Both sides do the same: random crop with padding 4, random flip, normalisation to
+float32. On a GPU the arrays are measured there and in host memory. Without --data
+the images are random numbers, which cost the same. The last line is JSON.
 
-Both sides do the same: random crop with padding 4, random flip, normalisation to float32. On a GPU
-the arrays are measured there and in host memory. Without --data the images are random numbers,
-which cost the same. The last line is JSON.
+example:
+  python tools/analysis_tools/benchmark_data.py --data data/cifar100.npz
 """
 
 

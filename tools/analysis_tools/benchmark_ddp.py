@@ -33,17 +33,22 @@ def parse_args() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument('config', help='an AutoMix config')
-    parser.add_argument('--batch-size', type=int, default=8, help='images per step and process')
-    parser.add_argument('--image-size', type=int, default=32, help='height and width')
-    parser.add_argument('--processes', type=int, default=2, help='processes (gloo, or one per GPU)')
-    parser.add_argument('--repeats', type=int, default=5, help='pairs of timings, A B A B ...')
-    parser.add_argument('--steps', type=int, default=4, help='steps per timing')
+    parser.add_argument(
+        '--batch-size', type=int, default=8, help='images per step and process (default: 8)'
+    )
+    parser.add_argument('--image-size', type=int, default=32, help='height and width (default: 32)')
+    parser.add_argument(
+        '--processes', type=int, default=2, help='gloo, or one per GPU (default: 2)'
+    )
+    parser.add_argument('--repeats', type=int, default=5, help='pairs, A B A B ... (default: 5)')
+    parser.add_argument('--steps', type=int, default=4, help='steps per timing (default: 4)')
     parser.add_argument(
         '--compare',
         choices=('branchwise', *FLAGS),
         default='branchwise',
         help='what is switched on and off: backward branch by branch (else the plain sum of the '
-        'losses), or a field of the wrapper; the others are as in the configs',
+        'losses), or a field of the wrapper; the others are as in the configs (default: '
+        'branchwise)',
     )
     return parser.parse_args()
 

@@ -23,14 +23,15 @@ from automix_mm.analysis.decode_cost import (
 )
 from automix_mm.analysis.photographs import write_photographs
 
-EXAMPLE = """example:
-  python tools/analysis_tools/benchmark_decode.py --variants cv2 torchvision_decoder
+EXAMPLE = """Images are JPEG files made of the photographs that come with scikit-learn, 500x375,
+or those below --data, one folder per class. Each is decoded, cropped and resized to
+224x224, flipped and packed, in one thread. Then loaders with workers deliver
+batches of the first variant to a consumer that takes --load times as many images
+per second as one worker delivers: a pause for each batch, as long as a GPU would be
+at work. The last line is JSON.
 
-Images are JPEG files made of the photographs that come with scikit-learn, 500x375, or those below
---data, one folder per class. Each is decoded, cropped and resized to 224x224, flipped and packed,
-in one thread. Then loaders with workers deliver batches of the first variant to a consumer that
-takes --load times as many images per second as one worker delivers: a pause for each batch, as long
-as a GPU would be at work. The last line is JSON.
+example:
+  python tools/analysis_tools/benchmark_decode.py --variants cv2 torchvision_decoder
 """
 
 

@@ -45,10 +45,22 @@ def parse_args() -> tuple[argparse.ArgumentParser, argparse.Namespace]:
     )
     parser.add_argument('config', help='training config of a classifier')
     parser.add_argument('--baseline', help='a second config to measure in the same run')
-    parser.add_argument('--batch-size', type=int, default=100, help='images per step')
-    parser.add_argument('--image-size', type=int, nargs=2, metavar=('H', 'W'))
-    parser.add_argument('--repeats', type=int, default=5, help='timings of each kind, in turn')
-    parser.add_argument('--steps', type=int, default=100, help='iterations per timing')
+    parser.add_argument(
+        '--batch-size', type=int, default=100, help='images per step (default: 100)'
+    )
+    parser.add_argument(
+        '--image-size',
+        type=int,
+        nargs=2,
+        metavar=('H', 'W'),
+        help='pixels (default: those of the crop in the config)',
+    )
+    parser.add_argument(
+        '--repeats', type=int, default=5, help='timings of each kind, in turn (default: 5)'
+    )
+    parser.add_argument(
+        '--steps', type=int, default=100, help='iterations per timing (default: 100)'
+    )
     parser.add_argument(
         '--history',
         type=int,

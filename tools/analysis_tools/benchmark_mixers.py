@@ -23,13 +23,14 @@ from automix_mm.analysis.mixer_cost import (
 )
 
 DATA = Path('data/cifar100.npz')
-EXAMPLE = """example:
-  python tools/analysis_tools/benchmark_mixers.py --batch 32 --size 224 --mixers Mixup FMix
+EXAMPLE = """Images are those of --data, by default data/cifar100.npz where it exists and
+otherwise the digits that come with scikit-learn. PuzzleMix's figure is the mean
+over its grids, ManifoldMix's that over its layers; what mixers see of the network
+first is not in their figures, but PuzzleMix's saliency pass is timed apart, beside
+a training step of the same ResNet-18.
 
-Images are those of --data, by default data/cifar100.npz where it exists and otherwise the digits
-that come with scikit-learn. PuzzleMix's figure is the mean over its grids, ManifoldMix's that over
-its layers; what mixers see of the network first is not in their figures, but PuzzleMix's saliency
-pass is timed apart, beside a training step of the same ResNet-18.
+example:
+  python tools/analysis_tools/benchmark_mixers.py --batch 32 --size 224 --mixers Mixup FMix
 """
 
 
@@ -40,10 +41,14 @@ def parse_args() -> argparse.Namespace:
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument('--batch', type=int, default=100, help='images per batch')
-    parser.add_argument('--size', type=int, default=32, help='height and width of the images')
+    parser.add_argument('--batch', type=int, default=100, help='images per batch (default: 100)')
+    parser.add_argument(
+        '--size', type=int, default=32, help='height and width of the images (default: 32)'
+    )
     parser.add_argument('--device', help='cpu or cuda; by default cuda where there is one')
-    parser.add_argument('--repeats', type=int, default=5, help='timings of each, in turn')
+    parser.add_argument(
+        '--repeats', type=int, default=5, help='timings of each, in turn (default: 5)'
+    )
     parser.add_argument(
         '--mixers', nargs='+', choices=mixer_names(), metavar='NAME', help='by default all'
     )

@@ -32,11 +32,20 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('config', help='config to measure')
     parser.add_argument('--baseline', required=True, help='config to compare it with')
-    parser.add_argument('--batch-size', type=int, default=50, help='images per step')
-    parser.add_argument('--image-size', type=int, nargs=2, metavar=('H', 'W'))
-    parser.add_argument('--repeats', type=int, default=5, help='pairs of timings, A B A B ...')
+    parser.add_argument('--batch-size', type=int, default=50, help='images per step (default: 50)')
     parser.add_argument(
-        '--steps', type=int, default=10, help='steps per timing; 10 hold one full pass of k'
+        '--image-size',
+        type=int,
+        nargs=2,
+        metavar=('H', 'W'),
+        help='pixels (default: those of the crop in the config)',
+    )
+    parser.add_argument('--repeats', type=int, default=5, help='pairs, A B A B ... (default: 5)')
+    parser.add_argument(
+        '--steps',
+        type=int,
+        default=10,
+        help='steps per timing; 10 hold one full pass of k (default: 10)',
     )
     parser.add_argument('--feature-stage', help="stage of the mix block: 'stem' or 0 to 3")
     parser.add_argument(

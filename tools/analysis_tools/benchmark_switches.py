@@ -25,21 +25,23 @@ METHODS = dict(
     mixup='configs/mixup/mixup_r18_cifar100.py',
     automix='configs/automix/r18_cifar100.py',
 )
-EXAMPLE = """examples:
+EXAMPLE = """Whole training steps on one batch of random pixels that lies in the device's memory:
+preparation, losses, gradients, optimizer, k's update. Each line of the table adds a
+switch to the line above. The methods of a line are timed in turn. Cells that --out
+has already are not measured again, so that a table can be made in parts; give
+--anew to begin it anew.
+
+Two ceilings, both measured here: arithmetic, that of a large matrix product in the
+precision of the line (TF32 for float32 where convolutions may use it), against the
+counted operations of a step; and memory, that of a large copy, against the bytes
+that the operators of a step read and write, each input and output once. The bytes
+are those of the step without compilation and without caches, so that fusion can
+push the second share above 100 %. The last line is JSON.
+
+examples:
   python tools/analysis_tools/benchmark_switches.py --out switches.json
   python tools/analysis_tools/benchmark_switches.py --out switches.json --only automix \\
       --switches '+ compile' --minutes 5
-
-Whole training steps on one batch of random pixels that lies in the device's memory: preparation,
-losses, gradients, optimizer, k's update. Each line of the table adds a switch to the line above.
-The methods of a line are timed in turn. Cells that --out has already are not measured again, so
-that a table can be made in parts; give --anew to begin it anew.
-
-Two ceilings, both measured here: arithmetic, that of a large matrix product in the precision of the
-line (TF32 for float32 where convolutions may use it), against the counted operations of a step; and
-memory, that of a large copy, against the bytes that the operators of a step read and write, each
-input and output once. The bytes are those of the step without compilation and without caches, so
-that fusion can push the second share above 100 %. The last line is JSON.
 """
 
 

@@ -1,10 +1,12 @@
 """A headless Chromium, driven over the protocol of chromedriver with the standard library."""
 
 import base64
+import fcntl
 import json
 import os
 import shutil
 import subprocess
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -23,10 +25,20 @@ KEYS = dict(
 
 
 def install(timeout=420):
-    """Installs Debian's browser where that is possible; returns why there is none, or None."""
-    names = ('chromium', 'chromedriver')
-    if all(map(shutil.which, names)):
-        return None
+    """In CI, installs Debian's browser if it can; returns why there is none, or None.
+
+    One process at a time, so that none meets the half-installed browser of another.
+    """
+    with open(os.path.join(tempfile.gettempdir(), f'chromium_{os.getuid()}.lock'), 'w') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if all(map(shutil.which, ('chromium', 'chromedriver'))):
+            return None
+        return _install(timeout)
+
+
+def _install(timeout):
+    if not os.environ.get('CI'):
+        return 'no chromium with chromedriver: apt-get install chromium chromium-driver'
     if os.geteuid() != 0 or not shutil.which('apt-get'):
         return 'there is no chromium with chromedriver, and installing it needs root and apt-get'
     env = dict(os.environ, DEBIAN_FRONTEND='noninteractive')
@@ -39,7 +51,8 @@ def install(timeout=420):
             )
         except (OSError, subprocess.SubprocessError) as error:
             return f'chromium cannot be installed here: {error}'
-    return None if all(map(shutil.which, names)) else 'chromium was installed, but is not found'
+    found = shutil.which('chromium') and shutil.which('chromedriver')
+    return None if found else 'chromium was installed, but is not found'
 
 
 class Browser:

@@ -98,7 +98,7 @@ def attend_from(
     seen = []
     for lam in lams:
         pair = Pair(torch.tensor(float(lam), device=inputs.device), partner)
-        query, key, content, mask = _watch(block, features, pair, size)
+        query, key, content, mask = watch(block, features, pair, size)
         chosen = query[:1].flatten(2).transpose(1, 2)[:, cells]  # (1, P, C/2)
         rows = similarity(chosen, key[:1].flatten(2).transpose(1, 2))  # (1, P, hw)
         seen.append(
@@ -112,11 +112,20 @@ def attend_from(
     return seen
 
 
-def _watch(block: MixBlock, features: Tensor, pair: Pair, size: tuple[int, int]) -> list[Tensor]:
-    """Returns what the block's projections put out, (N, ., h, w) each, and its masks.
+def watch(block: MixBlock, features: Tensor, pair: Pair, size: tuple[int, int]) -> list[Tensor]:
+    """Returns what the block's projections put out, and its masks.
 
     The three run in the order of the formula: own features, partner features, content. The first
     two may be one module.
+
+    Args:
+        block: The mix block.
+        features: Feature map of N images, (N, C, h, w).
+        pair: lam and partners.
+        size: Image size (H, W).
+
+    Returns:
+        Query and key (N, C / 2, h, w), content (N, 1, h, w), masks (N, 1, H, W).
     """
     outputs: list[Tensor] = []
     layers = {

@@ -1,4 +1,4 @@
-"""Runs all benchmarks and writes benchmarks/latest.json and benchmarks/latest.md."""
+"""Runs all benchmarks, one after the other, and writes latest.json and latest.md."""
 
 import argparse
 import json
@@ -26,7 +26,9 @@ ROOT = Path(__file__).resolve().parents[1]
 def parse_args() -> argparse.Namespace:
     """Reads the command line."""
     parser = argparse.ArgumentParser(
-        description=__doc__, epilog='example:\n  python tools/bench.py --only step,data'
+        description=__doc__,
+        epilog='example:\n  python tools/bench.py --only step,data',
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument('--only', help='some of the benchmarks, by name, with commas')
     parser.add_argument(

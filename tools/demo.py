@@ -1,4 +1,8 @@
-"""Trains vanilla, Mixup and AutoMix on small real images and compares them. See `--help`."""
+"""Trains vanilla, Mixup and AutoMix of one small network and compares them.
+
+The images are the digits that come with scikit-learn: no download, CPU only. It prints a table and
+writes accuracy curves and a picture of mixed samples.
+"""
 
 from __future__ import annotations
 
@@ -33,10 +37,6 @@ COSTS = {'AutoMix': 3.0}
 LAMS = (0.25, 0.5, 0.75)
 PAIRS = ((0, 1), (2, 3), (4, 5), (6, 7), (8, 9))
 """Digits whose first test images are shown mixed."""
-DESCRIPTION = """Trains vanilla, Mixup and AutoMix of one small network and compares them.
-
-The images are the digits that come with scikit-learn: no download, CPU only. It prints a table and
-writes accuracy curves and a picture of mixed samples."""
 EPILOG = """exit code: 0 if all is well, 1 if a run failed or ended below the accuracy that only
 a broken build misses, 130 after Ctrl-C.
 
@@ -49,7 +49,7 @@ NEXT = 'tools/dist_train.sh configs/automix/r50_imagenet.py 8'
 def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     """Reads the command line."""
     parser = argparse.ArgumentParser(
-        description=DESCRIPTION,
+        description=__doc__,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

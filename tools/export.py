@@ -1,4 +1,4 @@
-"""Exports a trained encoder to another framework. See `--help`."""
+"""Exports one encoder and one head of a checkpoint for another framework."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ EXAMPLES = """examples:
 def parse_args() -> tuple[argparse.ArgumentParser, argparse.Namespace]:
     """Reads the command line."""
     parser = argparse.ArgumentParser(
-        description='Exports one encoder and one head of a checkpoint for another framework.',
+        description=__doc__,
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

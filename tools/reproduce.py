@@ -1,4 +1,4 @@
-"""Reproduces the paper's tables and figures. See `--help`."""
+"""Plans, runs and collects experiments of the paper, or a sweep of your own."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ examples:
 def parse_args() -> tuple[argparse.ArgumentParser, argparse.Namespace]:
     """Reads the command line."""
     parser = argparse.ArgumentParser(
-        description='Plans, runs and collects experiments of the paper, or a sweep of your own.',
+        description=__doc__,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -68,7 +68,13 @@ def parse_args() -> tuple[argparse.ArgumentParser, argparse.Namespace]:
     )
     add('--config', type=Path, help='a config of your own instead of tables')
     add('--sweep', nargs='+', default=[], metavar='NAME=V,V', help='alpha, lr_min or a.dotted.name')
-    add('--benchmark', type=Path, metavar='JSON', help='step times where no log has any')
+    add(
+        '--benchmark',
+        type=Path,
+        metavar='JSON',
+        help='step times in seconds of configs without a log: '
+        '{"CONFIG": {"seconds_per_iteration": S, "iterations_per_epoch": N}}',
+    )
     add('--cfg-options', nargs='+', action=DictAction, help='settings replaced in every run')
     args = parser.parse_args()
     if bool(args.names) == bool(args.config):

@@ -1,4 +1,4 @@
-"""Evaluates a checkpoint. See `--help`."""
+"""Tests a checkpoint: scores, predictions to a file, pictures with predictions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from automix_mm.engine.data_root import require_data
 from automix_mm.engine.reader import CheckpointError
 
 EXAMPLES = """examples:
-  python tools/test.py configs/automix/r18slim_digits.py work_dirs/r18slim_digits/epoch_40.pth
+  python tools/test.py configs/automix/r18slim_digits.py work_dirs/r18slim_digits/epoch_300.pth
   python tools/test.py CONFIG CHECKPOINT --out metrics.json --out-item metrics
   tools/dist_test.sh configs/automix/r50_imagenet.py CHECKPOINT 8     # eight GPUs
 """
@@ -29,7 +29,7 @@ EXAMPLES = """examples:
 def parse_args() -> tuple[argparse.ArgumentParser, argparse.Namespace]:
     """Reads the command line."""
     parser = argparse.ArgumentParser(
-        description='Tests a checkpoint: scores, predictions to a file, pictures with predictions.',
+        description=__doc__,
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -1,4 +1,4 @@
-"""Trains a model from a config. See `--help`."""
+"""Trains a model from a config: a classifier or a detector."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ EXAMPLES = """examples:
 def parse_args() -> tuple[argparse.ArgumentParser, argparse.Namespace]:
     """Reads the command line."""
     parser = argparse.ArgumentParser(
-        description='Trains a model from a config: a classifier or a detector.',
+        description=__doc__,
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -1,6 +1,7 @@
 """What `--help` of every tool tells: what the tool does, its options, and an example that works."""
 
 import argparse
+import ast
 import importlib.util
 import re
 import subprocess
@@ -49,6 +50,13 @@ def test_the_first_line_says_what_it_does(parser):
     first = parser.description.strip().splitlines()[0]
     assert re.match(r'[A-Z]\w+', first) and len(first) <= 120, first
     assert '. ' not in first and first.endswith(('.', ':')), 'one sentence, more of them below'
+
+
+@EVERY_TOOL
+def test_the_first_line_is_not_wrapped_and_the_module_says_it_too(parser, path, monkeypatch):
+    monkeypatch.setenv('COLUMNS', '80')
+    assert parser.description.strip().splitlines()[0] in parser.format_help().splitlines()
+    assert '--help' not in ast.get_docstring(ast.parse(path.read_text()))
 
 
 @EVERY_TOOL

@@ -1,4 +1,4 @@
-"""Compares a Faster R-CNN on torchvision's operators with one on mmcv's. See `--help`."""
+"""Compares one Faster R-CNN with and without compiled mmcv: losses, gradients, detections."""
 
 from __future__ import annotations
 
@@ -37,8 +37,7 @@ pixels."""
 def parse_args() -> argparse.Namespace:
     """Reads the command line."""
     parser = argparse.ArgumentParser(
-        description='Compares one Faster R-CNN with compiled and without compiled mmcv: losses, '
-        'gradients, detections.',
+        description=__doc__,
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -1,11 +1,15 @@
 """Parses commands that are not executed: do tools, options, configs and targets exist?"""
 
+import argparse
+import importlib
 import importlib.util
 import re
 import shlex
 import subprocess
 import sys
+from contextlib import contextmanager
 
+import click
 from mmengine.config import Config
 
 from .pages import ROOT
@@ -19,6 +23,10 @@ LAUNCHERS = {
     'tools/slurm_test.sh': ('test', (2, 3), 4),
 }
 SHELL_WORDS = ('cd', 'do', 'done', 'export', 'for', 'source')
+MIM_COMMANDS = ('install', 'search', 'train', 'test', 'gridsearch', 'download')
+#: What text calls by its name only.
+NAME = re.compile(r'(tools/\w+\.sh|pip \w+|mim (?:train|test|gridsearch) [\w-]+|mim \w+)')
+PLACEHOLDER = re.compile(r'[A-Z][A-Z0-9_]*')
 EXTRAS = re.search(r'EXTRAS = \((.*?)\)', (ROOT / 'setup.py').read_text())[1]
 TARGETS = re.findall(r'^([a-z-]+):', (ROOT / 'Makefile').read_text(), re.MULTILINE)
 
@@ -41,6 +49,20 @@ def check_block(text):
         check_command(words)
 
 
+def check_inline(text):
+    """Checks a command in running text, which may also be a name alone, such as `mim train`."""
+    if not NAME.fullmatch(text):
+        check_block(re.sub(r'\[(-[^\]]*)\]', r'\1', text))
+        return
+    words = text.split()
+    if words[0] == 'mim':
+        assert words[1] in MIM_COMMANDS, text
+    elif words[0] == 'pip':
+        assert words[1] == 'install', text
+    else:
+        assert (ROOT / text).is_file(), f'there is no {text}'
+
+
 def check_command(words):
     """Checks one command."""
     name = words[0]
@@ -60,7 +82,7 @@ def check_command(words):
     elif name == 'make':
         unknown = [word for word in words[1:] if '=' not in word and word not in TARGETS]
         assert not unknown, f'no target {unknown}'
-    elif name == 'pip':
+    elif name == 'pip' or words[:2] == ['mim', 'install']:
         check_pip(words)
     elif name == 'mim':
         check_mim(words)
@@ -69,8 +91,12 @@ def check_command(words):
 
 
 def check_pip(words):
-    """Checks extras and files that a pip command names."""
+    """Checks options of a pip command, and the extras and files that it names."""
     assert words[1] == 'install'
+    # With --help at the end, pip reads the options before it and installs nothing.
+    command = [sys.executable, '-m', 'pip', 'install', *words[2:], '--help']
+    done = subprocess.run(command, text=True, capture_output=True)
+    assert done.returncode == 0, done.stderr
     for word, following in zip(words, [*words[1:], ''], strict=True):
         if word in ('-c', '-r'):
             assert (ROOT / following).is_file(), following
@@ -79,11 +105,47 @@ def check_pip(words):
 
 
 def check_mim(words):
-    """Checks that configs which mim is to find have exactly one file."""
-    assert words[1] in ('install', 'search', 'train', 'test', 'gridsearch', 'download'), words
-    if words[1] in ('train', 'test', 'gridsearch') and words[2] == 'mm-automix':
-        found = [*(ROOT / 'configs').rglob(words[3].rpartition('/')[2])]
-        assert len(found) == 1 or words[3].startswith('mine/'), words[3]
+    """Checks options, mim's and the tool's; a config that mim is to find has exactly one file."""
+    assert words[1] in MIM_COMMANDS, words
+    command = importlib.import_module(f'mim.commands.{words[1]}').cli
+    try:
+        given = command.make_context(words[1], words[2:]).params
+    except click.ClickException as error:
+        raise ValueError(f'{words}: {error.format_message()}') from error
+    if words[1] not in ('train', 'test', 'gridsearch') or given['package'] != 'mm-automix':
+        return
+    config = given['config']
+    if not config.startswith('mine/'):
+        (found,) = (ROOT / 'configs').rglob(config.rpartition('/')[2])
+        config = str(found.relative_to(ROOT))
+    checkpoint = [given.get('checkpoint') or 'CHECKPOINT'] if words[1] == 'test' else []
+    tool = 'test' if words[1] == 'test' else 'train'
+    check_tool(f'tools/{tool}.py', [config, *checkpoint, *given['other_args']])
+
+
+@contextmanager
+def placeholders():
+    """Lets argparse take words in capitals for any value, also for numbers and choices."""
+
+    def read(parser, action, text):
+        try:
+            return values(parser, action, text)
+        except argparse.ArgumentError:
+            if PLACEHOLDER.fullmatch(text):
+                return text
+            raise
+
+    def check(parser, action, value):
+        if not (isinstance(value, str) and PLACEHOLDER.fullmatch(value)):
+            checks(parser, action, value)
+
+    parser = argparse.ArgumentParser
+    values, checks = parser._get_value, parser._check_value
+    parser._get_value, parser._check_value = read, check
+    try:
+        yield
+    finally:
+        parser._get_value, parser._check_value = values, checks
 
 
 def check_tool(path, arguments):
@@ -96,15 +158,17 @@ def check_tool(path, arguments):
     saved, sys.argv = sys.argv, [path, *arguments]
     try:
         spec.loader.exec_module(module)
-        parsed = module.parse_args()
+        with placeholders():
+            parsed = module.parse_args()
     except SystemExit as error:
         raise ValueError(f'{path} does not accept {arguments}') from error
     finally:
         sys.argv = saved
         del sys.modules[spec.name]
     options = parsed[1] if isinstance(parsed, tuple) else parsed
-    config = str(getattr(options, 'config', None) or '')
-    if config and not config.isupper() and not config.startswith('mine') and '$' not in config:
-        loaded = Config.fromfile(ROOT / config, import_custom_modules=False)
-        if getattr(options, 'cfg_options', None):
-            loaded.merge_from_dict(options.cfg_options)
+    for name in ('config', 'baseline'):
+        config = str(getattr(options, name, None) or '')
+        if config and not config.isupper() and not config.startswith('mine') and '$' not in config:
+            loaded = Config.fromfile(ROOT / config, import_custom_modules=False)
+            if getattr(options, 'cfg_options', None):
+                loaded.merge_from_dict(options.cfg_options)

@@ -11,6 +11,9 @@ A mark is an HTML comment in the line before a block, invisible in the rendered 
 - `<!-- run: in tests/... -->`: another test executes the block;
 - `<!-- run: needs REASON -->`: not executed but parsed: the tools exist, their parsers accept the
   options, configs exist and load.
+
+Commands in running text are parsed like blocks of the last kind. Their placeholders are words in
+capitals, and `[--option VALUE]` is an option that may be left out.
 """
 
 import re
@@ -35,6 +38,10 @@ REASONS = (
     'slurm',
 )
 FENCE = re.compile(r'^( *)(`{3,}|:{3,})([^\n`]*)\n(.*?)^\1\2 *$', re.MULTILINE | re.DOTALL)
+INLINE = re.compile(r'(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)', re.DOTALL)
+COMMAND = re.compile(
+    r'(?:[A-Z_]+=\S+ )*(?:[\w/.]*python -?\w|tools/(?:dist|slurm)_|torchrun |mim |pip |make )'
+)
 MARK = re.compile(r'<!-- run: (.*?) -->\s*\Z')
 
 
@@ -83,6 +90,19 @@ def read_blocks(page, text=None):
             )
         )
     return blocks
+
+
+def inline_commands(page, text=None):
+    """Lists the commands in the running text of a page, each as a block of one line."""
+    text = page.read_text(encoding='utf-8') if text is None else text
+    running = FENCE.sub(lambda match: '\n' * match[0].count('\n'), text)
+    commands = []
+    for match in INLINE.finditer(running):
+        command = ' '.join(match[2].split())
+        if COMMAND.match(command):
+            line = running.count('\n', 0, match.start()) + 1
+            commands.append(Block(page, line, 'inline', '', command))
+    return commands
 
 
 def code_blocks(page):

@@ -7,9 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from .dry_run import check_block, commands
+from .dry_run import check_block, check_inline, commands
 from .fork_server import EPOCHS, SHORT, shorten
-from .pages import CODE, OUTPUT, PAGES, REASONS, ROOT, code_blocks, name_of, read_blocks
+from .pages import (
+    CODE,
+    OUTPUT,
+    PAGES,
+    REASONS,
+    ROOT,
+    code_blocks,
+    inline_commands,
+    name_of,
+    read_blocks,
+)
 
 HERE = Path(__file__).parent
 KINDS = ('', 'short', 'file', 'in', 'needs')
@@ -66,6 +76,15 @@ def test_marked_blocks_parse(block):
         compile(block.text, block.place, 'exec')
     else:
         check_block(block.text)
+
+
+@pytest.mark.parametrize('page', PAGES, ids=name_of)
+def test_commands_in_running_text_parse(page):
+    for command in inline_commands(page):
+        try:
+            check_inline(command.text)
+        except Exception as error:
+            raise AssertionError(f'{command.place}: `{command.text}`') from error
 
 
 def script_of(page, workplace):
@@ -145,6 +164,60 @@ def test_blocks_and_marks_are_read():
     assert list(faults(blocks)) == []
     (words,) = commands(blocks[1].text)
     assert words[0] == 'python' and words[-2:] == ['--epochs', '3']
+
+
+TEXT = """
+Run `OMP_NUM_THREADS=2 python tools/train.py
+  CONFIG [--epochs N]`, `make demo` or ``mim train mm-automix r18slim_digits.py --gpus 0``. Not
+`tools/train.py`, `python`, `makeup`, nor in a block:
+
+```shell
+echo `make nothing`
+```
+
+`tools/dist_test.sh CONFIG CHECKPOINT GPUS`
+"""
+
+
+def test_commands_in_running_text_are_found():
+    commands = inline_commands(ROOT / 'README.md', TEXT)
+    assert [(command.line, command.text) for command in commands] == [
+        (2, 'OMP_NUM_THREADS=2 python tools/train.py CONFIG [--epochs N]'),
+        (3, 'make demo'),
+        (3, 'mim train mm-automix r18slim_digits.py --gpus 0'),
+        (10, 'tools/dist_test.sh CONFIG CHECKPOINT GPUS'),
+    ]
+    for command in commands:
+        check_inline(command.text)
+
+
+@pytest.mark.parametrize(
+    'text',
+    [
+        'python tools/train.py CONFIG --no-such-option',
+        'python tools/train.py CONFIG [--no-such-option]',
+        'python tools/train.py CONFIG --epochs many',
+        'python tools/train.py configs/automix/no_such_config.py',
+        'python tools/analysis_tools/benchmark_step.py CONFIG --baseline configs/no_such_config.py',
+        'python tools/no_such_tool.py CONFIG',
+        'tools/dist_train.sh CONFIG GPUS --no-such-option',
+        'tools/dist_no_such_script.sh',
+        'mim train mm-automix r18slim_digits.py --gpus 0 --no-such-option',
+        'mim train mm-automix r18slim_digits.py --gpus many',
+        'mim train mm-automix no_such_config.py',
+        'mim no-such-command',
+        'mim install -e ".[mminstall]" --no-such-option',
+        'mim install -e ".[nothing]"',
+        'pip install tensorboard --no-such-option',
+        'pip no_such_command',
+        'make no-such-target',
+        'make docs --no-such-option',
+    ],
+)
+def test_wrong_commands_in_running_text_do_not_parse(text):
+    (command,) = inline_commands(ROOT / 'README.md', f'Run `{text}`.')
+    with pytest.raises((AssertionError, ValueError, FileNotFoundError)):
+        check_inline(command.text)
 
 
 @pytest.mark.parametrize(

@@ -286,12 +286,15 @@ class _Values:
 
 
 def _explain(path: str | os.PathLike, error: Exception) -> str:
-    """Says in one line what is wrong with a file that torch could not read."""
+    """Says in one line why torch could not read a file, without the advice that torch adds."""
     named = re.search(r'GLOBAL (\S+)', str(error))
     if named:
         return (
             f'Refused to read {path}: it asks for {named.group(1)}, which checkpoints do not need '
             'and which may run any code. If you trust where the file comes from, add --trust.'
         )
-    reason = str(error).strip().split('\n')[0] or type(error).__name__
-    return f'Cannot read {path}: it is no checkpoint, or a damaged one ({reason}).'
+    reason = str(error).rpartition('WeightsUnpickler error:')[2].strip().split('\n')[0]
+    return (
+        f'Cannot read {path}: it is no checkpoint, or a damaged one '
+        f'({reason or type(error).__name__}). Expected is a file that torch.save has written.'
+    )

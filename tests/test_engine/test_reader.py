@@ -316,6 +316,21 @@ def test_damage_is_named(tmp_path, trained):
         read_checkpoint(tmp_path / 'absent.pth')
 
 
+def test_no_advice_to_read_what_is_no_checkpoint_in_another_way(tmp_path):
+    """torch advises weights_only=False here, with which a file may run any code."""
+    path = tmp_path / 'notes.pth'
+    for content in (b'# Notes', b'no weights', pickle.dumps([1, 2])):
+        path.write_bytes(content)
+        with pytest.raises(pickle.UnpicklingError, match='weights_only'):
+            torch.load(path)
+        with pytest.raises(CheckpointError, match='no checkpoint, or a damaged one') as caught:
+            read_checkpoint(path)
+        said = str(caught.value)
+        assert 'weights_only' not in said and '--trust' not in said and '\n' not in said
+        assert 'Unsupported operand' in said  # the reason stays
+        assert said.endswith('Expected is a file that torch.save has written.')
+
+
 def test_programs_and_bare_tensors_are_no_checkpoints(tmp_path):
     torch.jit.script(nn.Linear(2, 2)).save(tmp_path / 'program.pt')
     assert 'torch.save' in find_damage(tmp_path / 'program.pt')

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from mmengine.config import Config
 from mmpretrain.registry import DATASETS
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 from torch import Tensor
 from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
 
@@ -30,11 +30,27 @@ class NamedImage(NamedTuple):
     pixels: Tensor
 
 
+def require_image(path: str) -> None:
+    """Checks that there is a file where an image is expected; it is not opened.
+
+    Args:
+        path: The file.
+
+    Raises:
+        ValueError: If there is none, or a folder.
+    """
+    if osp.isdir(path):
+        raise ValueError(f'{path} is a folder: expected the file of an image, name one in it')
+    if not osp.isfile(path):
+        raise ValueError(f'there is no image {path}')
+
+
 def read_image(path: str, size: Sequence[int], channels: int = 3) -> NamedImage:
     """Reads an image file, upright, resized and centre-cropped.
 
     Args:
-        path: The file, of any format that Pillow reads.
+        path: The file, of any format that Pillow reads, with 8 or 16 bits a channel; of 16 bits the
+            upper 8 are taken, as Pillow does itself where the image has colours.
         size: Height and width in pixels, or one number for both.
         channels: 3 for RGB, 1 for grey.
 
@@ -42,16 +58,29 @@ def read_image(path: str, size: Sequence[int], channels: int = 3) -> NamedImage:
         The image.
 
     Raises:
-        ValueError: If there is no such file or it is no image.
+        ValueError: If there is no such file, it is no image, or its pixels have no known range.
     """
-    if not osp.isfile(path):
-        raise ValueError(f'there is no image {path}')
+    require_image(path)
     try:
         with Image.open(path) as file:
-            image = ImageOps.exif_transpose(file).convert('L' if channels == 1 else 'RGB')
-    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
+            image = _to_8_bits(ImageOps.exif_transpose(file))
+            image = image.convert('L' if channels == 1 else 'RGB')
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
         raise ValueError(f'{path} cannot be read as an image: {error}') from error
     return NamedImage(osp.basename(path), _fit(image, size))
+
+
+def _to_8_bits(image: Image.Image) -> Image.Image:
+    """Scales grey pixels of 16 bits, which Pillow's `convert` would clip at 255."""
+    if image.mode.startswith('I;16'):
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode in ('I', 'F'):
+        kind = 'whole numbers' if image.mode == 'I' else 'floats'
+        raise ValueError(
+            f'its pixels are {kind} of 32 bits (mode {image.mode}), which tell not what is white: '
+            'expected 8 or 16 bits, convert it, for example to a PNG'
+        )
+    return image
 
 
 def _fit(image: Image.Image, size: Sequence[int]) -> Tensor:
@@ -69,7 +98,7 @@ def build_dataset(cfg: Config, split: str) -> Any:
         The data set.
 
     Raises:
-        ValueError: If the config has none, or its files are not there.
+        ValueError: If the config has none, or one that cannot be built, or its files are not there.
     """
     fields = (cfg.get(f'{split}_dataloader') or {}).get('dataset')
     if fields is None:
@@ -82,6 +111,10 @@ def build_dataset(cfg: Config, split: str) -> Any:
         raise ValueError(
             f'the images of {split}_dataloader cannot be read: {reason} (--data-root names '
             'another folder)'
+        ) from error
+    except (KeyError, TypeError) as error:
+        raise ValueError(
+            f'the data set of {split}_dataloader cannot be built: {error.args[0]}'
         ) from error
     return dataset
 

@@ -2,11 +2,13 @@
 
 import random
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
-from PIL import Image
+from PIL import ExifTags, Image
+from torchvision.transforms.v2.functional import pil_to_tensor
 
 from automix_mm.analysis.mix_images import (
     NamedImage,
@@ -52,6 +54,60 @@ def test_files_are_cut_to_one_size(tmp_path, size):
     image = read_image(str(path), size)
     assert image.name == 'a.png' and image.pixels.shape == (3, height, width)
     assert read_image(str(path), size, 1).pixels.shape == (1, height, width)
+
+
+def test_sixteen_bits_keep_their_shades(tmp_path):
+    """As Pillow reads colours of 16 bits, so that both kinds look alike."""
+    shades = np.linspace(0, 65535, 20 * 30).astype(np.uint16).reshape(20, 30)
+    cv2.imwrite(str(tmp_path / 'colours.png'), np.stack([shades] * 3, -1))
+    Image.fromarray(shades).save(tmp_path / 'grey.png')
+    Image.fromarray(shades.astype('>u2')).save(tmp_path / 'big_endian.tif')
+    expected = read_image(str(tmp_path / 'colours.png'), (20, 30)).pixels
+    assert expected.unique().numel() > 250 and int(expected.min()) == 0
+    for name in ('grey.png', 'big_endian.tif'):
+        with Image.open(tmp_path / name) as file:
+            assert file.mode.startswith('I;16')
+        assert torch.equal(read_image(str(tmp_path / name), (20, 30)).pixels, expected)
+        grey = read_image(str(tmp_path / name), (20, 30), channels=1).pixels
+        assert torch.equal(grey, expected[:1])
+
+
+@pytest.mark.parametrize(('kind', 'mode'), [(np.int32, 'I'), (np.float32, 'F')])
+def test_pixels_without_a_known_range_are_refused(tmp_path, kind, mode):
+    path = tmp_path / 'a.tif'
+    Image.fromarray(np.ones((4, 4), dtype=kind)).save(path)
+    with pytest.raises(ValueError, match=rf'a\.tif .*32 bits \(mode {mode}\).*8 or 16 bits'):
+        read_image(str(path), (4, 4))
+
+
+@pytest.mark.parametrize('turned', range(1, 9))
+def test_photographs_stand_upright_however_the_camera_was_held(tmp_path, turned):
+    """The orientation in EXIF says how to turn what is stored."""
+    image = Image.new('RGB', (16, 8))
+    image.paste((255, 0, 0), (0, 0, 8, 4))  # red at the top left, as the eye saw it
+    stored = {
+        1: None,
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_90,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_270,
+    }[turned]
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = turned
+    path = tmp_path / 'phone.png'
+    (image if stored is None else image.transpose(stored)).save(path, exif=exif)
+    pixels = read_image(str(path), (8, 16)).pixels
+    assert torch.equal(pixels, pil_to_tensor(image))
+
+
+def test_what_is_no_image_file(tmp_path):
+    with pytest.raises(ValueError, match='there is no image'):
+        read_image(str(tmp_path / 'none.png'), (4, 4))
+    with pytest.raises(ValueError, match='is a folder: expected the file of an image'):
+        read_image(str(tmp_path), (4, 4))
 
 
 def test_items_go_through_the_pipeline_and_come_as_rgb(folder):

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import os.path as osp
+import tempfile
+from contextlib import suppress
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -28,6 +31,37 @@ def new_figure(width: float, height: float) -> Figure:
     figure = Figure(figsize=(width, height))
     FigureCanvasAgg(figure)
     return figure
+
+
+def require_writable(path: str) -> None:
+    """Checks that a picture can be written, before the work for it is done; nothing stays behind.
+
+    Args:
+        path: Path of the picture; its folder may be missing.
+
+    Raises:
+        ValueError: If it is a folder, or no file can be made or changed there.
+    """
+    if osp.isdir(path):
+        raise ValueError(f'cannot write {path}: it is a folder, expected the name of a picture')
+    folder = osp.dirname(path) or '.'
+    missing = [folder]
+    while not osp.lexists(missing[-1]):
+        missing.append(osp.dirname(missing[-1]) or '.')
+    if not osp.isdir(missing[-1]):
+        raise ValueError(f'cannot write {path}: {missing[-1]} is no folder')
+    try:
+        os.makedirs(folder, exist_ok=True)
+        with open(path, 'ab') if osp.exists(path) else tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ValueError(
+            f'cannot write {path}: {error.strerror}. Name a folder in which you may make files'
+        ) from error
+    finally:
+        for made in missing[:-1]:
+            with suppress(OSError):
+                os.rmdir(made)
 
 
 def save_figure(figure: Figure, path: str) -> str:

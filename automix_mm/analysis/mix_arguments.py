@@ -19,8 +19,12 @@ from .mix_images import (
     pair_up,
     read_image,
     read_item,
+    require_image,
 )
+from .style import require_writable
 
+CONFIG_SUFFIXES = ('.py', '.yml', '.yaml', '.json')
+"""Of configs that the host reads; those here end in .py."""
 SUFFIXES = ('.png', '.svg', '.pdf')
 SIZE = 224
 """Height and width of files without a config, in pixels."""
@@ -90,9 +94,7 @@ def check_image_arguments(args: argparse.Namespace) -> None:
         raise ValueError(f'--size takes one or two numbers of at least 1, got {args.size}')
     if osp.splitext(args.out)[1].lower() not in SUFFIXES:
         raise ValueError(f'--out must end in one of {", ".join(SUFFIXES)}, got {args.out}')
-    for path in filter(None, (args.config, *args.checkpoint)):
-        if not osp.isfile(path):
-            raise ValueError(f'there is no file {path}')
+    _check_files(args)
     given = args.images or args.index or []
     if len(given) % 2:
         raise ValueError(f'images are mixed in pairs: expected an even number, got {given}')
@@ -100,6 +102,20 @@ def check_image_arguments(args: argparse.Namespace) -> None:
         raise ValueError('--index names images of a data set: it needs --dataset')
     if args.dataset and not args.config:
         raise ValueError('--dataset needs a config')
+    require_writable(args.out)
+
+
+def _check_files(args: argparse.Namespace) -> None:
+    if args.config and not args.config.endswith(CONFIG_SUFFIXES):
+        raise ValueError(
+            f'CONFIG comes first and ends in .py, got {args.config}: name the config before its '
+            'checkpoint'
+        )
+    for path in filter(None, (args.config, *args.checkpoint)):
+        if not osp.isfile(path):
+            raise ValueError(f'there is no file {path}')
+    for path in args.images or ():
+        require_image(path)
 
 
 def read_config(args: argparse.Namespace) -> Config | None:
@@ -112,13 +128,25 @@ def read_config(args: argparse.Namespace) -> Config | None:
         The config with the folder of ``--data-root``.
 
     Raises:
-        ValueError: If it is no config of a classifier, or the folder of its data is not there.
+        ValueError: If it cannot be read, it is no config of a classifier, or the folder of its data
+            is not there.
     """
     if not args.config:
         return None
-    cfg = Config.fromfile(args.config)
-    if 'model' not in cfg or 'backbone' not in cfg.model:
-        raise ValueError(f'{args.config} is not the config of a classifier')
+    try:
+        cfg = Config.fromfile(args.config)
+    except Exception as error:  # of a program: any
+        reason = str(error).strip().split('\n')[0]
+        raise ValueError(
+            f'{args.config} cannot be read as a config: {type(error).__name__}: {reason}'
+        ) from error
+    model = cfg.get('model') or {}
+    if 'backbone' not in model or 'head' not in model:
+        found = f'its model is of type {model["type"]}' if 'type' in model else 'it has no model'
+        raise ValueError(
+            f'{args.config} is not the config of a classifier, {found}: expected a model with '
+            'backbone and head, such as that of configs/automix/r50_imagenet.py'
+        )
     if args.data_root is not None:
         set_data_root(cfg, args.data_root)
     return cfg

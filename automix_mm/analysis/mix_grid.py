@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from automix_mm.batch_augments import BatchAugment
 from automix_mm.mixing import Mixed, Mixer, Pair
-from automix_mm.models import ManifoldMix, MixBlock, PuzzleMix
+from automix_mm.models import ManifoldMix, MixBlock
 
 from .mix_network import Network
 
@@ -76,6 +77,15 @@ def shown_mixer(mixer: Mixer) -> tuple[Mixer, str]:
     if isinstance(mixer, ManifoldMix):
         return ManifoldMix(layers=('input',)), 'ManifoldMix\n(input layer)'
     return mixer, 'AutoMix' if isinstance(mixer, MixBlock) else type(mixer).__name__
+
+
+def looks(kind: type[Mixer]) -> bool:
+    """Tells whether a mixer looks at the images through a network, as far as it is shown.
+
+    Args:
+        kind: Its class.
+    """
+    return not issubclass(kind, (BatchAugment, ManifoldMix))
 
 
 def mix_row(
@@ -150,16 +160,11 @@ def mix_grid(
         The rows and the pair.
     """
     rows = [
-        mix_row(name, mixer, images, lams, seed, network if _looks(mixer) else None)
+        mix_row(name, mixer, images, lams, seed, network if looks(type(mixer)) else None)
         for name, mixer, network in mixers
     ]
     own, partner = images.permute(0, 2, 3, 1).numpy()
     return MixGrid(own, partner, lams, rows, names)
-
-
-def _looks(mixer: Mixer) -> bool:
-    """Tells whether a mixer needs a network."""
-    return isinstance(mixer, MixBlock | PuzzleMix)
 
 
 def _mask(mixer: Mixer, inputs: Tensor, draw: Any, seen: Any, mixed: Mixed) -> Tensor:

@@ -113,11 +113,14 @@ def load_network(
 
 
 def _build(model: dict[str, Any], name: str) -> MomentumClassifier:
-    classifier = HOST_MODELS.build(model)
+    try:
+        classifier = HOST_MODELS.build(model)
+    except (KeyError, TypeError) as error:
+        raise ValueError(f'the model of {name} cannot be built: {error.args[0]}') from error
     if not isinstance(classifier, MomentumClassifier):
         raise ValueError(
-            f'PuzzleMix and AutoMix look at images through an automix_mm.MomentumClassifier, but '
-            f'{name} has an {model["type"]}: give a config such as '
+            'PuzzleMix and AutoMix look at images through an automix_mm.MomentumClassifier, but '
+            f'the model of {name} is of type {model["type"]}: give a config such as '
             'configs/puzzlemix/puzzlemix_r50_imagenet.py, into which its checkpoint loads, too'
         )
     return classifier

@@ -73,13 +73,33 @@ def test_errors(look, weights, tmp_path):
     for given in (('1.5', '0.5'), ('left', '0')):
         assert 'takes two whole numbers' in look(AUTOMIX, path, '--dataset', '--at', *given, code=2)
     assert 'one pair' in look(AUTOMIX, path, '--dataset', '--index', 0, 1, 2, 3, code=2)
-    assert 'even number' in look(AUTOMIX, path, '--images', 'a.png', code=2)
-    assert 'no image' in look(AUTOMIX, path, '--images', 'a.png', 'b.png', code=2)
+    image = str(tmp_path / 'a.png')
+    Image.linear_gradient('L').save(image)
+    assert 'even number' in look(AUTOMIX, path, '--images', image, code=2)
+    assert 'no image' in look(AUTOMIX, path, '--images', image, 'b.png', code=2)
+    assert 'is a folder' in look(AUTOMIX, path, '--images', image, str(tmp_path), code=2)
     assert 'no file' in look(AUTOMIX, 'none.pth', '--dataset', code=2)
-    assert 'does not fit' in look(PUZZLE, path, '--images', 'a.png', 'b.png', code=2)
+    assert 'does not fit' in look(PUZZLE, path, '--images', image, image, code=2)
     text = tmp_path / 'text.pth'
     text.write_text('no weights')
     assert 'no checkpoint, or a damaged one' in look(AUTOMIX, str(text), '--dataset', code=2)
+
+
+def test_config_and_picture_that_cannot_be_used(look, load_tool, weights, tmp_path, capsys):
+    path = weights()
+    assert f'CONFIG comes first and ends in .py, got {path}' in look(
+        path, AUTOMIX, '--dataset', code=2
+    )
+    detector = tmp_path / 'detector.py'
+    detector.write_text("model = dict(type='FasterRCNN', backbone=dict(), roi_head=dict())")
+    assert 'not the config of a classifier' in look(str(detector), path, '--dataset', code=2)
+    vanilla = str(ROOT / 'configs/vanilla/vanilla_r18slim_cifar20.py')
+    assert 'is of type ImageClassifier' in look(vanilla, path, '--dataset', code=2)
+    (tmp_path / 'file').touch()
+    out = tmp_path / 'file' / 'attention.png'
+    with pytest.raises(SystemExit):
+        load_tool('visualization/attention', AUTOMIX, path, '--dataset', '--out', out).main()
+    assert f'error: cannot write {out}: {out.parent} is no folder' in capsys.readouterr().err
 
 
 def test_only_mix_blocks_attend(look, weights, tmp_path):

@@ -17,6 +17,7 @@ from .conftest import ROOT, environment
 
 AUTOMIX = str(ROOT / 'configs/automix/r18slim_digits.py')
 CUTMIX = str(ROOT / 'configs/cutmix/cutmix_r18slim_cifar20.py')
+VANILLA = str(ROOT / 'configs/vanilla/vanilla_r18slim_cifar20.py')
 PUZZLE = str(ROOT / 'configs/puzzlemix/puzzlemix_r18slim_cifar20.py')
 
 
@@ -197,8 +198,9 @@ def test_a_single_block_does_not_stand_for_other_stages(show, tmp_path):
     assert 'mix block for stage 0, which cannot look at stage 2' in error
     assert 'model.mixer.feature_stage=2 model.mixer.in_channels=64' in error
     assert 'its stages are' in show(AUTOMIX, '--stages', 9, code=2)
-    assert 'has no mix block' in show(PUZZLE, '--mixers', 'AutoMix', '--stages', 1, code=2)
-    assert 'not among the mixers' in show(PUZZLE, '--stages', 1, code=2)
+    assert 'has none' in show(PUZZLE, '--mixers', 'AutoMix', '--stages', 1, code=2)
+    for config in (PUZZLE, CUTMIX):
+        assert 'not among the mixers' in show(config, '--stages', 1, code=2)
     assert 'needs a config' in show('--stages', 1, code=2)
 
 
@@ -223,8 +225,7 @@ def test_a_checkpoint_is_named_in_the_caption_and_changes_the_picture(show, tmp_
 
 
 def test_weights_of_a_plain_classifier_give_puzzle_mix_its_saliency(show, tmp_path):
-    vanilla = str(ROOT / 'configs/vanilla/vanilla_r18slim_cifar20.py')
-    printed, _ = show(PUZZLE, checkpoint(vanilla, tmp_path / 'plain.pth'), '--lam', 0.4)
+    printed, _ = show(PUZZLE, checkpoint(VANILLA, tmp_path / 'plain.pth'), '--lam', 0.4)
     assert 'blocks): lam' in printed and 'plain.pth' in printed
 
 
@@ -232,11 +233,14 @@ def test_weights_of_a_plain_classifier_give_puzzle_mix_its_saliency(show, tmp_pa
 
 
 def test_errors_of_the_arguments(show, images, tmp_path):
-    assert 'no mixer Cutmax; choose from CutMix, FMix' in show('--mixers', 'Cutmax', code=2)
+    assert 'no mixer Cutmax; choose from AutoMix, CutMix, FMix' in show(
+        '--mixers', 'Cutmax', code=2
+    )
     assert 'weights from 0 to 1' in show('--lam', 1.5, code=2)
     assert 'must end in one of .png' in show(out='mix.bmp', code=2)
     assert 'no file' in show('configs/none.py', code=2)
     assert 'no image' in show(files=[images[0], str(tmp_path / 'none.png')], code=2)
+    assert 'is a folder: expected the file of an image' in show(files=[str(tmp_path)], code=2)
     (tmp_path / 'text.png').write_text('no image')
     assert 'cannot be read as an image' in show(files=[str(tmp_path / 'text.png')] * 2, code=2)
     half = tmp_path / 'half.png'
@@ -246,8 +250,11 @@ def test_errors_of_the_arguments(show, images, tmp_path):
 
 def test_mixers_that_look_need_a_network(show):
     assert 'PuzzleMix needs the CONFIG' in show('--mixers', 'PuzzleMix', code=2)
-    assert 'MixBlock needs the CONFIG' in show(PUZZLE, '--mixers', 'AutoMix', code=2)
-    assert 'has an ImageClassifier' in show(CUTMIX, '--mixers', 'PuzzleMix', code=2)
+    assert 'AutoMix needs the CONFIG' in show('--mixers', 'AutoMix', code=2)
+    error = show(PUZZLE, '--mixers', 'automix', code=2)
+    assert 'error: automix needs the CONFIG' in error  # by the name that was given
+    assert f'{PUZZLE} has none' in error
+    assert 'is of type ImageClassifier' in show(CUTMIX, '--mixers', 'PuzzleMix', code=2)
 
 
 def test_checkpoints_that_do_not_fit(show, tmp_path):
@@ -259,3 +266,62 @@ def test_checkpoints_that_do_not_fit(show, tmp_path):
     text.write_text('no weights')
     assert 'no checkpoint, or a damaged one' in show(PUZZLE, str(text), code=2)
     assert 'no file' in show(PUZZLE, 'none.pth', code=2)
+
+
+def test_a_checkpoint_that_no_mixer_uses_is_refused(show, images, tmp_path):
+    """Whatever it is: nobody would look into it."""
+    weights = checkpoint(AUTOMIX, tmp_path / 'w.pth')
+    for given in ((CUTMIX, images[0]), (VANILLA, weights), (AUTOMIX, weights, '--mixers', 'FMix')):
+        error = show(*given, code=2)
+        assert f'the checkpoint {given[1]} would not be read' in error
+        assert 'add AutoMix or PuzzleMix to --mixers' in error
+
+
+def test_a_config_without_a_mixer_is_said_to_have_none(show):
+    printed, _ = show(VANILLA, '--lam', 0.5)
+    assert f'{VANILLA} has no mixer of automix_mm: shown are Mixup, CutMix' in printed
+    assert 'FMix: lam' in printed
+    printed, _ = show(VANILLA, '--mixers', 'CutMix', '--lam', 0.5)
+    assert 'has no mixer' not in printed
+
+
+def test_what_is_no_config_of_a_classifier(show, images, tmp_path):
+    weights = checkpoint(PUZZLE, tmp_path / 'w.pth')
+    for given in ((weights,), (weights, PUZZLE), (images[0],)):
+        assert f'CONFIG comes first and ends in .py, got {given[0]}' in show(*given, code=2)
+    broken = tmp_path / 'broken.py'
+    broken.write_text('model = dict(')
+    assert 'cannot be read as a config: SyntaxError' in show(str(broken), code=2)
+    for text, found in (
+        ("model = dict(type='FasterRCNN', backbone=dict(), roi_head=dict())", 'type FasterRCNN'),
+        ('lr = 0.1', 'it has no model'),
+    ):
+        broken.write_text(text)
+        error = show(str(broken), '--dataset', code=2)
+        assert 'is not the config of a classifier' in error and found in error
+
+
+def test_parts_that_are_not_registered(show, tmp_path):
+    config = tmp_path / 'config.py'
+    config.write_text(f"_base_ = {PUZZLE!r}\nmodel = dict(type='FastClassifier')")
+    assert f'the model of {config} cannot be built: FastClassifier is not' in show(
+        str(config), code=2
+    )
+    config.write_text(
+        f'_base_ = {AUTOMIX!r}\n'
+        "val_dataloader = dict(dataset=dict(_delete_=True, type='VOCDataset', data_root='.'))"
+    )
+    assert 'the data set of val_dataloader cannot be built: VOCDataset is not' in show(
+        str(config), '--dataset', code=2
+    )
+
+
+def test_where_nothing_can_be_written_is_known_before_the_work(show, tmp_path, monkeypatch):
+    (tmp_path / 'file').touch()
+    monkeypatch.setattr(Config, 'fromfile', None)  # is not reached
+    assert 'error: cannot write' in show(AUTOMIX, out='file/new/mix.png', code=2)
+
+
+def test_the_folder_of_the_picture_is_made(show):
+    _, path = show('--mixers', 'Mixup', '--lam', 0.5, out='new/inner/mix.png')
+    assert path.exists()

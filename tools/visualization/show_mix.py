@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os.path as osp
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 # First, because it names what is missing where the host would only raise a KeyError.
@@ -22,15 +22,14 @@ from automix_mm.analysis.mix_arguments import (
     read_pairs,
 )
 from automix_mm.analysis.mix_drawing import draw_mix_grid
-from automix_mm.analysis.mix_grid import MixRow, mix_grid, shown_mixer
+from automix_mm.analysis.mix_grid import MixRow, looks, mix_grid, shown_mixer
 from automix_mm.analysis.mix_network import Network, load_network
-from automix_mm.batch_augments import BatchAugment
 from automix_mm.mixing import Mixer
 from automix_mm.registry import MODELS
 
 PIXEL_MIXERS = ('Mixup', 'CutMix', 'ResizeMix', 'FMix', 'SaliencyMix')
 #: Names under which the paper's tables have a mixer, where its class has another.
-ALIASES = {'automix': 'MixBlock'}
+PAPER_NAMES = {'MixBlock': 'AutoMix'}
 EXAMPLES = """examples:
   python tools/visualization/show_mix.py --images cat.jpg dog.jpg --out mix.png
   python tools/visualization/show_mix.py configs/automix/r50_imagenet.py CHECKPOINT \\
@@ -112,42 +111,63 @@ def find_name(given: str) -> str:
     Raises:
         ValueError: If there is no such mixer.
     """
-    known = {n.lower(): n for n, c in MODELS.module_dict.items() if issubclass(c, Mixer)} | ALIASES
-    if given.lower() not in known:
-        names = ', '.join(sorted(set(known.values())))
-        raise ValueError(f'there is no mixer {given}; choose from {names}')
-    return known[given.lower()]
+    known = {
+        n: PAPER_NAMES.get(n, n) for n, c in MODELS.module_dict.items() if issubclass(c, Mixer)
+    }
+    for name, shown in known.items():
+        if given.lower() in (name.lower(), shown.lower()):
+            return name
+    names = ', '.join(sorted(known.values()))
+    raise ValueError(f'there is no mixer {given}; choose from {names}')
+
+
+def check_mixers(
+    args: argparse.Namespace, given: dict[str, str], fields: dict[str, dict[str, Any]]
+) -> None:
+    """Refuses mixers without what they need, and what none of them would use.
+
+    Args:
+        args: The command line.
+        given: What the user calls the mixers, by their registered names.
+        fields: Of the config's mixers, by name.
+
+    Raises:
+        ValueError: With what to give or to leave out.
+    """
+    looking = [name for name in given if looks(MODELS.module_dict[name])]
+    for name in looking:
+        if not args.config or name not in (*fields, 'PuzzleMix'):
+            what = 'its block is' if name == 'MixBlock' else 'it looks at images through'
+            lacks = f'; {args.config} has none' if args.config else ''
+            raise ValueError(
+                f'{given[name]} needs the CONFIG and CHECKPOINT of a model of its own: {what} a '
+                f'trained network{lacks}'
+            )
+    if args.stages and 'MixBlock' not in given:
+        raise ValueError('--stages are feature stages of AutoMix, which is not among the mixers')
+    if args.checkpoint and not looking:
+        raise ValueError(
+            f'the checkpoint {args.checkpoint[0]} would not be read: none of the mixers '
+            f'({", ".join(given.values())}) looks through a network. Leave it out, or add AutoMix '
+            'or PuzzleMix to --mixers'
+        )
 
 
 def build_mixer(
     name: str, fields: dict[str, dict[str, Any]], network: Network | None
 ) -> tuple[Mixer, str]:
-    """Builds a mixer, or takes that of the network; returns it with its title.
-
-    Raises:
-        ValueError: If it needs a network and there is none.
-    """
+    """Builds a mixer, or takes that of the network; returns it with its title."""
     cls = MODELS.module_dict[name]
-    if issubclass(cls, BatchAugment) or name == 'ManifoldMix':
+    if network is None:
         return shown_mixer(cls(**fields.get(name, {})).eval())
-    if network is None or (name == 'MixBlock' and name not in fields):
-        what = 'its block is' if name == 'MixBlock' else 'it looks at images through'
-        raise ValueError(
-            f'{name} needs the CONFIG and CHECKPOINT of a model of its own: {what} a trained '
-            'network'
-        )
     if name in fields:
         return shown_mixer(network.classifier.mixer)
     std = getattr(network.classifier.data_preprocessor, 'std', None)
     return shown_mixer(cls(std=1.0 if std is None else std.flatten().tolist()).eval())
 
 
-def load_networks(
-    args: argparse.Namespace, cfg: Config, names: list[str]
-) -> list[tuple[str, Network]]:
+def load_networks(args: argparse.Namespace, cfg: Config) -> list[tuple[str, Network]]:
     """Loads what the mixers look through: a network, or one for each of the stages, with titles."""
-    if args.stages and 'MixBlock' not in names:
-        raise ValueError('--stages are feature stages of AutoMix, which is not among the mixers')
     stages = [int(name) if name.isdigit() else name for name in args.stages or ()] or [None]
     checkpoints = args.checkpoint or [None] * len(stages)
     return [
@@ -160,25 +180,26 @@ def load_networks(
 
 
 def iter_mixers(
-    names: list[str], fields: dict[str, dict[str, Any]], networks: list[tuple[str, Network]]
+    names: Iterable[str], fields: dict[str, dict[str, Any]], networks: list[tuple[str, Network]]
 ) -> Iterator[tuple[str, Mixer, Network | None]]:
     """Yields title, mixer and what it looks through; AutoMix once for each network."""
     for name in names:
-        looks = name in ('PuzzleMix', 'MixBlock')
         through = networks if name == 'MixBlock' else networks[:1]
-        pairs: list[tuple[str, Network | None]] = [*through] if looks else []
+        pairs: list[tuple[str, Network | None]] = (
+            [*through] if looks(MODELS.module_dict[name]) else []
+        )
         for stage, network in pairs or [('', None)]:
             mixer, title = build_mixer(name, fields, network)
             yield title + (stage if name == 'MixBlock' else ''), mixer, network
 
 
-def describe(args: argparse.Namespace, looks: bool) -> str:
+def describe(args: argparse.Namespace, through_network: bool) -> str:
     """Returns the caption."""
     lines = ['Below a mask: its mean. Below a mix: what the labels of a and b get.']
-    if looks and args.checkpoint:
+    if through_network and args.checkpoint:
         files = ', '.join(osp.basename(path) for path in args.checkpoint)
         lines.append(f'Network: {osp.basename(args.config)}, {files}.')
-    elif looks:
+    elif through_network:
         lines.append(f'Network: {osp.basename(args.config)}, UNTRAINED: no checkpoint was given.')
     return '\n'.join(lines)
 
@@ -208,17 +229,21 @@ def draw(args: argparse.Namespace) -> str:
     cfg = read_config(args)
     init_default_scope('mmpretrain')
     fields = find_mixers(cfg.model) if cfg else {}
-    names = [find_name(name) for name in args.mixers or fields or PIXEL_MIXERS]
-    looks = bool({'PuzzleMix', 'MixBlock'} & set(names)) and cfg is not None
-    networks = load_networks(args, cfg, names) if looks and cfg else []
-    mixers = list(iter_mixers(names, fields, networks))
+    if cfg and not (args.mixers or fields):
+        names = ', '.join(PIXEL_MIXERS)
+        print(f'{args.config} has no mixer of automix_mm: shown are {names} with their defaults')
+    given = {find_name(name): name for name in args.mixers or fields or PIXEL_MIXERS}
+    check_mixers(args, given, fields)
+    through_network = any(looks(MODELS.module_dict[name]) for name in given)
+    networks = load_networks(args, cfg) if cfg and through_network else []
+    mixers = list(iter_mixers(given, fields, networks))
     grids = []
     for pair, (own, partner) in read_pairs(args, cfg, networks[0][1].channels if networks else 3):
         print(f'a: {own}, b: {partner}, {pair.shape[2]} x {pair.shape[3]} pixels')
         grids.append(mix_grid(mixers, pair, args.lam, args.seed, (own, partner)))
         for row in grids[-1].rows:
             report(row, args.lam)
-    caption = describe(args, looks)
+    caption = describe(args, through_network)
     print(caption)
     return draw_mix_grid(grids, args.out, caption)
 

@@ -9,7 +9,9 @@ import pytest
 import torch
 from matplotlib.image import imread
 from mmengine.config import Config
+from mmengine.registry import VISBACKENDS
 from mmengine.runner import Runner
+from mmengine.visualization import BaseVisBackend
 
 import automix_mm  # noqa: F401
 from automix_mm.hooks import mix_preview_hook
@@ -25,6 +27,29 @@ MODELS = {
     'k with buffers of its own': dict(momentum=dict(momentum=0.02, end=0.02, buffers='own')),
     'puzzlemix': dict(mixer=dict(PUZZLE, _delete_=True)),
 }
+
+
+class KeptPictures(BaseVisBackend):
+    """A backend that needs no package: it keeps what it is given."""
+
+    experiment = None
+
+    def __init__(self, save_dir=None):
+        super().__init__(save_dir)
+        self.pictures = {}
+
+    def _init_env(self):
+        pass
+
+    def add_image(self, name, image, step=0, **kwargs):
+        self.pictures[name, step] = image.copy()
+
+
+@pytest.fixture
+def kept(monkeypatch):
+    """Type of a registered backend that keeps pictures."""
+    monkeypatch.setitem(VISBACKENDS.module_dict, 'KeptPictures', KeptPictures)
+    return 'KeptPictures'
 
 
 @pytest.fixture
@@ -104,6 +129,28 @@ def test_a_run_of_a_plain_classifier_is_bit_equal(run, tmp_path):
     assert_equal(plain, shown)
 
 
+def backends(*names):
+    """Fields of a run with these visualization backends."""
+    return dict(visualizer=dict(vis_backends=[dict(type=name) for name in names]))
+
+
+@pytest.mark.parametrize('second', ['KeptPictures', 'TensorboardVisBackend'])
+def test_a_run_with_two_backends_is_bit_equal_to_one_without_pictures(run, tmp_path, kept, second):
+    if second != kept:
+        pytest.importorskip('tensorboard')
+    fields = backends('LocalVisBackend', second)
+    plain = everything(run(**fields))
+    runner = run(HOOK, name='shown', **fields)
+    shown = everything(runner)
+    runner.visualizer.close()
+    if second == kept:
+        steps = [step for _, step in runner.visualizer.get_backend(kept).pictures]
+    else:
+        steps = [image.step for image in images_in(next(tmp_path.glob('shown/*/vis_data/events*')))]
+    assert steps == [1, 2, 3]
+    assert_equal(plain, shown)
+
+
 def test_a_draw_too_many_would_be_noticed(run):
     """What the comparison above is worth."""
     plain = everything(run())
@@ -174,24 +221,34 @@ def test_the_pairs_are_of_different_classes_of_the_validation_set(run, monkeypat
     assert torch.equal(hook._pairs[1][1], item['inputs'])
 
 
-def test_every_backend_gets_the_picture(run, tmp_path):
-    """TensorBoard by its own reader, with the epoch as step; the local one as a file."""
-    pytest.importorskip('tensorboard')
+def images_in(events):
+    """The pictures of the hook in a file of TensorBoard, by its own reader."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    backends = [dict(type='LocalVisBackend'), dict(type='TensorboardVisBackend')]
-    runner = run(HOOK, epochs=2, visualizer=dict(vis_backends=backends))
+    reader = EventAccumulator(str(events))
+    reader.Reload()
+    return reader.Images('mix_preview')
+
+
+@pytest.mark.parametrize('second', ['KeptPictures', 'TensorboardVisBackend'])
+def test_every_backend_gets_the_picture(run, tmp_path, kept, second):
+    """With the epoch as step; the local one as a file."""
+    if second != kept:
+        pytest.importorskip('tensorboard')
+    runner = run(HOOK, epochs=2, **backends('LocalVisBackend', second))
     runner.visualizer.close()
     (local,) = tmp_path.glob('run/*/vis_data/vis_image')
     assert {path.name for path in local.iterdir()} == {'mix_preview_1.png', 'mix_preview_2.png'}
-    (events,) = tmp_path.glob('run/*/vis_data/events*')
-    reader = EventAccumulator(str(events))
-    reader.Reload()
-    images = reader.Images('mix_preview')
-    assert [image.step for image in images] == [1, 2]
-    own = imread(tmp_path / 'run/mix_preview/epoch_2.png')
-    assert (images[1].height, images[1].width) == own.shape[:2]
-    np.testing.assert_array_equal(imread(local / 'mix_preview_2.png')[..., :3], own[..., :3])
+    own = imread(tmp_path / 'run/mix_preview/epoch_2.png')[..., :3]
+    np.testing.assert_array_equal(imread(local / 'mix_preview_2.png')[..., :3], own)
+    if second == kept:
+        pictures = runner.visualizer.get_backend(kept).pictures
+        np.testing.assert_array_equal(pictures['mix_preview', 2], np.rint(own * 255))
+    else:
+        (events,) = tmp_path.glob('run/*/vis_data/events*')
+        images = images_in(events)
+        assert [image.step for image in images] == [1, 2]
+        assert (images[1].height, images[1].width) == own.shape[:2]
 
 
 def test_other_ranks_draw_nothing(run, tmp_path, monkeypatch):

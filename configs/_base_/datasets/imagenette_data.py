@@ -1,6 +1,7 @@
 """Imagenette, ten classes of ImageNet in folders, cropped to 96x96.
 
-Expects data/imagenette/{train,val}/CLASS/*.jpg, of any size; another folder by --data-root.
+Expects data/imagenette/{train,val}/CLASS/*.JPEG (or .jpg, .png), of any size; another folder by
+--data-root. docs/data-sets.md says where the images come from.
 """
 
 data_preprocessor = dict(

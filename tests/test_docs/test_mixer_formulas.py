@@ -63,11 +63,11 @@ def test_resizemix(pictures, lam):
         if s == 0:
             assert torch.equal(own, result)
             continue
-        top, left = changed.min(0)
-        places.add((top, left))
-        assert 0 <= top <= H - h and 0 <= left <= W - w
-        inside = (top <= ROWS) & (top + h > ROWS) & (left <= COLUMNS) & (left + w > COLUMNS)
-        shrunk = other[:, (ROWS - top) * H // h % H, (COLUMNS - left) * W // w % W]
+        p, q = changed.min(0)
+        places.add((p, q))
+        assert 0 <= p <= H - h and 0 <= q <= W - w
+        inside = (p <= ROWS) & (p + h > ROWS) & (q <= COLUMNS) & (q + w > COLUMNS)
+        shrunk = other[:, (ROWS - p) * H // h % H, (COLUMNS - q) * W // w % W]
         assert torch.equal(result, torch.where(torch.tensor(inside), shrunk, own))
     assert len(places) > 1 or lam in (0, 1)
 

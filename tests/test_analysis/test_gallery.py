@@ -16,6 +16,8 @@ from PIL import Image
 
 from automix_mm.analysis import gallery
 from automix_mm.analysis.gallery.images import plane_sheet, sheet_columns
+from automix_mm.analysis.gallery.page import PARTS, SCRIPTS
+from automix_mm.analysis.gallery.recipes import PuzzleMaker
 from automix_mm.mixing import lay_grid
 from automix_mm.mixing.resizing import shrink
 from tests.small_models import SLIM, config
@@ -126,6 +128,18 @@ def test_only_lam_changes_along_the_slider(images):
     assert (high >= low).all() and (high > low).any()
 
 
+def test_puzzlemix_has_a_fine_grid_that_no_seed_changes(network, images):
+    pixels = torch.stack([image.pixels for image in images((32, 48))])
+    (maker,) = gallery.make_makers(['PuzzleMix'], pixels, [network])
+    assert maker.note == '8 x 8 blocks, through r18_small, epoch 3'
+    planes = [maker.make(0, 1, 0.5, seed).plane for seed in range(4)]
+    assert planes[0].shape == (3 * 8, 8)
+    assert all(torch.equal(plane, planes[0]) for plane in planes)
+    coarse = PuzzleMaker(network, torch.zeros(2, 3, 20, 32, dtype=torch.uint8), blocks=16)
+    assert coarse.note.startswith('10 x 16 blocks, ')  # of 2 x 2 pixels
+    assert coarse.make(0, 1, 0.5, 0).plane.shape == (3 * 10, 16)
+
+
 # ---------------------------------------------------------------------------------- content
 
 
@@ -178,6 +192,20 @@ def test_planes_in_a_sheet():
         assert torch.equal(values[top : top + 3, left : left + 5], plane)
 
 
+def test_all_images_that_cannot_be_read_are_named(tmp_path):
+    folder = tmp_path / 'images'
+    write_images(folder, 'a.png', 'b.png', 'c.png')
+    (folder / 'b.png').write_text('no image')
+    with pytest.raises(ValueError, match=r'b\.png cannot be read .*: remove or convert it$'):
+        gallery.read_images(str(folder), (20, 30))
+    (folder / 'c.png').write_bytes(b'')
+    with pytest.raises(ValueError, match=r'b\.png .*; .*c\.png .*: remove or convert them$'):
+        gallery.read_images(str(folder), (20, 30))
+    write_images(folder, 'b.png')
+    shown, left_out = gallery.read_images(str(folder), (20, 30), limit=2)  # c is not looked at
+    assert len(shown) == 2 and left_out == 1
+
+
 def test_images_are_read_upright_in_order_and_cut(tmp_path):
     folder = tmp_path / 'images'
     write_images(folder, 'b.PNG', 'a.png', 'c.png', size=(30, 60))
@@ -209,6 +237,16 @@ def test_the_policy_allows_the_pages_own_style_and_script_only():
         assert rules[rule] == f"'sha256-{digest}'"
     assert not re.search(r'https?:|//\w', page) and ' style="' not in page
     assert '{{' not in page and '\r' not in page
+
+
+def test_the_script_is_joined_from_all_small_files():
+    kinds = ('.js', '.css', '.html')
+    files = {path.name: path.read_text() for path in PARTS.iterdir() if path.suffix in kinds}
+    assert all(len(text.splitlines()) <= 300 for text in files.values())
+    assert {name for name in files if name.endswith('.js')} == set(SCRIPTS)
+    page = gallery.page_html(dict(images=[]))
+    places = [page.index(files[name]) for name in SCRIPTS]
+    assert places == sorted(places)
 
 
 def test_text_cannot_leave_its_element():

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from automix_mm.analysis import gallery
-from tests.small_models import config
+from tests.small_models import SLIM, config
 from tests.test_export import checkpoints
 
 
@@ -29,6 +29,29 @@ def test_networks_of_checkpoints(checkpoint, tmp_path):
     names = [network.name for network in gallery.read_networks([checkpoint, str(other)])]
     assert names == [f'r18_small, epoch 3, {path}' for path in (checkpoint, other)]
     assert alone.name == 'r18_small, epoch 3' and alone.classes[3] == 'class 3'
+
+
+def test_networks_of_two_stages_are_told_apart_by_them(checkpoint, tmp_path):
+    other = str(tmp_path / 'other.pth')
+    checkpoints.save(other, config(backbone=SLIM, mixer=dict(feature_stage=1, in_channels=16)))
+    networks = gallery.read_networks([checkpoint, other])
+    assert [network.name for network in networks] == ['r18_small, epoch 3'] * 2
+    titles = [network.title for network in networks]
+    assert titles == ['r18_small, epoch 3, stage stem', 'r18_small, epoch 3, stage 1']
+    pixels = torch.randint(256, (2, 3, 32, 32), dtype=torch.uint8)
+    notes = [
+        maker.note for maker in gallery.make_makers(['AutoMix', 'PuzzleMix'], pixels, networks)
+    ]
+    assert notes == [
+        'stage stem, r18_small, epoch 3',
+        'stage 1, r18_small, epoch 3',
+        '8 x 8 blocks, through r18_small, epoch 3, stage stem',
+    ]
+    third = tmp_path / 'third.pth'
+    third.write_bytes(Path(checkpoint).read_bytes())
+    titles = [n.title for n in gallery.read_networks([other, checkpoint, str(third)])]
+    ends = ['', ', automix.pth', ', third.pth']  # the last two have one stage
+    assert titles == [f'r18_small, epoch 3{end}' for end in ends]
 
 
 @pytest.mark.parametrize('order', ['RGB', 'BGR'])

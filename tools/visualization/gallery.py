@@ -79,9 +79,7 @@ def parse_args() -> tuple[argparse.ArgumentParser, argparse.Namespace]:
         help='text file with the name of a class in each line, in place of the names in the '
         'checkpoints',
     )
-    parser.add_argument(
-        '--seed', type=int, default=0, help='seed of places, masks and grids (default: 0)'
-    )
+    parser.add_argument('--seed', type=int, default=0, help='seed of boxes and noise (default: 0)')
     add_trust_argument(parser)
     parser.add_argument(
         '--out', required=True, metavar='DIR', help='folder in which index.html is written'
@@ -149,7 +147,7 @@ def main() -> None:
         check_args(args)
         print(make(args))
     except ValueError as error:
-        parser.error(str(error))
+        parser.exit(2, f'{parser.prog}: error: {error}\n')
 
 
 if __name__ == '__main__':

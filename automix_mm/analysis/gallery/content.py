@@ -124,7 +124,7 @@ class _Judge:
         self.network = network
         self.clean = network.scores(pixels.float())  # (N, K)
         if not self.clean.isfinite().all():
-            raise ValueError(f'the scores of {network.name} are not finite: did it diverge?')
+            raise ValueError(f'the scores of {network.title} are not finite: did it diverge?')
         self.guesses = self.clean.argmax(1).tolist()
 
     def entry(self) -> dict[str, Any]:
@@ -133,7 +133,7 @@ class _Judge:
         clean = [[g, s] for g, s in zip(self.guesses, _per_mille(best), strict=True)]
         network = self.network
         return dict(
-            name=network.name, stage=str(network.stage), classes=list(network.classes), clean=clean
+            name=network.title, stage=str(network.stage), classes=list(network.classes), clean=clean
         )
 
     def rows(self, mixed: Tensor, own: int, partner: int) -> list[list[int]]:

@@ -50,7 +50,7 @@ def read_images(
         The images, and how many the limit left out.
 
     Raises:
-        ValueError: If there is no such folder, fewer than two images, or one that cannot be read.
+        ValueError: If there is no such folder, fewer than two images, or some cannot be read.
     """
     if not osp.isdir(folder):
         raise ValueError(f'there is no folder {folder}')
@@ -62,7 +62,15 @@ def read_images(
             f'{folder} needs at least two images ({", ".join(SUFFIXES)}), there is {found}'
         )
     paths = [osp.join(folder, name) for name in names[:limit]]
-    images = [_read(path, size, channels) for path in paths]
+    images, unreadable = [], []
+    for path in paths:
+        try:
+            images.append(_read(path, size, channels))
+        except ValueError as error:
+            unreadable.append(str(error))
+    if unreadable:
+        them = 'it' if len(unreadable) == 1 else 'them'
+        raise ValueError(f'{"; ".join(unreadable)}: remove or convert {them}')
     return images, len(names) - len(images)
 
 

@@ -29,11 +29,13 @@ class GalleryNetwork:
 
     Attributes:
         network: The classifier in evaluation mode.
-        name: Name of its config and epoch, or of its file, so that two networks differ.
+        name: Name of its config and epoch, or of its file. No other network of the gallery has
+            the same name and stage.
         stage: Feature stage of its mix block.
         classes: Names of its K classes.
         size: (C, H, W) of the images that it was tested with.
         flipped: Whether it takes BGR.
+        title: Its name, with the stage if another network has the same name.
     """
 
     network: Network
@@ -42,6 +44,7 @@ class GalleryNetwork:
     classes: Sequence[str]
     size: tuple[int, int, int]
     flipped: bool
+    title: str
 
     def inputs(self, pixels: Tensor) -> Tensor:
         """Normalises images (N, C, H, W) in 0..255, RGB or grey, as in the training."""
@@ -79,13 +82,25 @@ def read_networks(
     channels = {network.size[0] for network in networks}
     if len(channels) > 1:
         raise ValueError(f'the networks take images of {sorted(channels)} channels, not of one')
-    names = Counter(network.name for network in networks)
+    return _tell_apart(networks, paths)
+
+
+def _tell_apart(networks: Sequence[GalleryNetwork], paths: Sequence[str]) -> list[GalleryNetwork]:
+    """Adds the file to names that are the same at one stage, and the stage to equal titles."""
     files = [osp.basename(path) for path in paths]
     if len(set(files)) < len(set(paths)):
         files = list(paths)
-    return [
-        replace(network, name=f'{network.name}, {file}') if names[network.name] > 1 else network
+    same = Counter((network.name, network.stage) for network in networks)
+    named = [
+        replace(network, name=f'{network.name}, {file}')
+        if same[network.name, network.stage] > 1
+        else network
         for network, file in zip(networks, files, strict=True)
+    ]
+    names = Counter(network.name for network in named)
+    return [
+        replace(n, title=f'{n.name}, stage {n.stage}' if names[n.name] > 1 else n.name)
+        for n in named
     ]
 
 
@@ -105,9 +120,11 @@ def _read(path: str, trust: bool, classes: Sequence[str] | None) -> GalleryNetwo
         )
     classifier = _build(path, source, model)
     load_weights(classifier, read_checkpoint(path, trust=trust), path, 'the config in it')
+    name = _name(path, source)
     return GalleryNetwork(
         network=Network(classifier.eval()),
-        name=_name(path, source),
+        name=name,
+        title=name,
         stage=classifier.mixer.feature_stage,  # type: ignore[arg-type]
         classes=classes or _classes(source),
         size=source.input_size,

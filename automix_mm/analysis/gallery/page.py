@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 PARTS = Path(__file__).parent
+#: Joined in this order, as each uses the functions of those before it.
+SCRIPTS = ('pictures.js', 'cards.js', 'controls.js')
 NAME = 'index.html'
 #: Characters that could end the element in which the content stands, or a line of a script.
 _UNSAFE = {ord(character): f'\\u{ord(character):04x}' for character in '<>&\u2028\u2029'}
@@ -28,18 +30,18 @@ def page_html(data: Mapping[str, Any]) -> str:
     Args:
         data: The content, of JSON's types; text in it may be anything.
     """
-    parts = {
-        name: (PARTS / name).read_text(encoding='utf-8') for name in ('style.css', 'script.js')
-    }
-    style, script = parts['style.css'], parts['script.js']
+    style, script = _part('style.css'), '\n'.join(map(_part, SCRIPTS))
     policy = (
         f"default-src 'none'; img-src data:; style-src {_digest(style)}; "
         f"script-src {_digest(script)}; base-uri 'none'; form-action 'none'"
     )
     filled = dict(policy=policy, style=style, script=script, data=_json(data))
-    template = (PARTS / 'page.html').read_text(encoding='utf-8')
     # In one pass: what stands in the content is never looked at again.
-    return re.sub(r'\{\{(\w+)\}\}', lambda found: filled[found.group(1)], template)
+    return re.sub(r'\{\{(\w+)\}\}', lambda found: filled[found.group(1)], _part('page.html'))
+
+
+def _part(name: str) -> str:
+    return (PARTS / name).read_text(encoding='utf-8')
 
 
 def _digest(text: str) -> str:

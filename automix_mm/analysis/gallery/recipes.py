@@ -17,6 +17,9 @@ from automix_mm.models.mixers import PuzzleMix
 from .networks import GalleryNetwork
 
 Box = tuple[int, int, int, int]
+PUZZLE_GRID = 8
+"""Blocks per side of PuzzleMix, where a training draws 2, 4, 8 or 16. At lam 0.5, all of 2 x 2
+blocks often get one share, which is Mixup."""
 
 
 @dataclass(frozen=True)
@@ -164,13 +167,16 @@ class PuzzleMaker(Maker):
     Args:
         network: The network through which it looks; the labels are those that it predicts.
         pixels: All images, (N, C, H, W), uint8.
+        blocks: Blocks per side, the only number that the mixer draws from.
     """
 
     kind = 'blocks'
 
-    def __init__(self, network: GalleryNetwork, pixels: Tensor) -> None:
-        mixer = PuzzleMix(std=1.0)  # of pixels in 0..255, which are mixed here
-        super().__init__(mixer, pixels, 'PuzzleMix', f'through {network.name}')
+    def __init__(self, network: GalleryNetwork, pixels: Tensor, blocks: int = PUZZLE_GRID) -> None:
+        mixer = PuzzleMix(grids=(blocks,), std=1.0)  # of pixels in 0..255, which are mixed here
+        grid = lay_grid((pixels.shape[-2], pixels.shape[-1]), blocks)
+        note = f'{grid.rows} x {grid.cols} blocks, through {network.title}'
+        super().__init__(mixer, pixels, 'PuzzleMix', note)
         inputs = network.inputs(self.pixels)
         target = network.network.guess(inputs)
         self.saliency = mixer.look(network.network.encoder, inputs, target)

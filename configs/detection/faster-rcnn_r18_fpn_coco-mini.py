@@ -1,7 +1,7 @@
 """Faster R-CNN R18-FPN on a few hundred images of COCO 2017 in its json format.
 
 Paper: no cell; a data set for checks, too small to learn 80 classes from.
-Command: python tools/train.py configs/detection/faster-rcnn_r18_fpn_coco-mini.py --data-root DIR
+Command: python tools/train.py configs/detection/faster-rcnn_r18_fpn_coco-mini.py
 Expected: not known.
 Cost: not measured.
 """

@@ -3,6 +3,10 @@
 from collections.abc import Iterator
 
 import pytest
+import torch
+
+# As `make test` does: sums of several threads differ in their last digits.
+torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)

@@ -124,7 +124,7 @@ def run(*args):
 
 
 def test_tables_and_a_last_line_of_json():
-    small = ['--images', '2', '--repeats', '1', '--batch', '2', '--seconds', '0.01']
+    small = ['--images', '2', '--repeats', '1', '--batch', '2', '--seconds', '0.2']
     names = ['torchvision_decoder', 'cv2']
     done = run(*small, '--variants', *names, '--workers', '0', '--load', '1')
     assert done.returncode == 0, done.stderr

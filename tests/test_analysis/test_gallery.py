@@ -1,6 +1,7 @@
 """What a gallery holds: recipes that make each mixer's pictures again, scores, and a safe page."""
 
 import base64
+import functools
 import hashlib
 import html
 import io
@@ -167,10 +168,11 @@ def test_content(network, images):
     own, partner = clean.argmax(1)[[2, 1]].tolist()
     row = cutmix['scores'][0][place]
     rest = [k for k in scores.argsort(descending=True).tolist() if k not in (own, partner)][:2]
-    assert row[:2] == [round(1000 * float(scores[k])) for k in (own, partner)]
+    near = functools.partial(pytest.approx, abs=0.51)  # rounded from another batch
+    assert row[:2] == near([1000 * float(scores[k]) for k in (own, partner)])
     assert row[2::2] == rest
-    assert row[3::2] == [round(1000 * float(scores[k])) for k in rest]
-    assert data['networks'][0]['clean'][2] == [own, round(1000 * float(clean[2].max()))]
+    assert row[3::2] == near([1000 * float(scores[k]) for k in rest])
+    assert data['networks'][0]['clean'][2] == [own, near(1000 * float(clean[2].max()))]
 
 
 def test_scores_of_a_diverged_network(network, images):

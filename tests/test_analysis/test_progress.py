@@ -16,7 +16,9 @@ DONE = RunResult(epochs=[1], top1=[91.25], loss=0.5, seconds=12.4)
 
 
 def console(terminal):
-    return Console(file=io.StringIO(), force_terminal=terminal, width=80, color_system=None)
+    return Console(
+        file=io.StringIO(), force_terminal=terminal, width=80, color_system=None, _environ={}
+    )
 
 
 def test_elsewhere_a_finished_run_is_one_plain_line():

@@ -24,7 +24,8 @@ HERE = Path(__file__).parent
 @pytest.fixture(scope='session')
 def python():
     """Folder with a `python` that needs no imports, and the environment that belongs to it."""
-    folder = Path(tempfile.mkdtemp(prefix='pages-'))
+    # A socket's path has 107 characters at most; TMPDIR may be longer.
+    folder = Path(tempfile.mkdtemp(prefix='pages-', dir='/tmp'))
     drop = ('RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'MASTER_ADDR', 'MASTER_PORT', 'PYTEST_CURRENT_TEST')
     environment = {name: value for name, value in os.environ.items() if name not in drop}
     scripts = [str(folder), str(Path(sys.executable).parent)]

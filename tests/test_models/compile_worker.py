@@ -1,6 +1,5 @@
 """What one of two processes does in the test of compiled networks under DDP."""
 
-import os
 import warnings
 from pathlib import Path
 
@@ -35,11 +34,12 @@ def train(rank, switched):
     return dict(weights=weights(model), counts=counts, warnings=[str(w.message) for w in caught])
 
 
-def main(rank, port, folder):
+def main(rank, folder):
     """Entry of a spawned process."""
-    os.environ.update(MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port))
     torch.set_num_threads(1)
-    dist.init_process_group('gloo', rank=rank, world_size=2)
+    # A file, because a free port may be taken before it is used.
+    meeting = f'file://{folder}/meeting'
+    dist.init_process_group('gloo', init_method=meeting, rank=rank, world_size=2)
     results = {switched: train(rank, switched) for switched in (False, True)}
     torch.save(results, Path(folder) / f'{rank}.pt')
     dist.destroy_process_group()

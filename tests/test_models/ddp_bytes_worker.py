@@ -1,7 +1,6 @@
 """What one of two processes does in the tests of the bytes that DDP sends."""
 
 import logging
-import os
 from pathlib import Path
 
 import torch
@@ -86,11 +85,12 @@ def seen_by_the_meter():
     return meter.calls
 
 
-def main(rank, port, folder):
-    os.environ.update(MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port))
+def main(rank, folder):
     torch.set_num_threads(1)
     MMLogger.get_current_instance().setLevel(logging.ERROR)
-    dist.init_process_group('gloo', rank=rank, world_size=2)
+    # A file, because a free port may be taken before it is used.
+    meeting = f'file://{folder}/meeting'
+    dist.init_process_group('gloo', init_method=meeting, rank=rank, world_size=2)
     results = {case: count(rank, case) for case in (*CASES, 'vanilla')}
     results['bucket-view'] = count(rank, 'automix', gradient_as_bucket_view=True)
     results['static-graph'] = count(rank, 'automix', static_graph=True)

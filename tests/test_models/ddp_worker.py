@@ -1,7 +1,6 @@
 """What one of two processes does in the distributed tests; imported by the spawned process."""
 
 import logging
-import os
 from pathlib import Path
 
 import torch
@@ -177,11 +176,12 @@ def own_draws(rank, branchwise, **flags):
     )
 
 
-def main(rank, port, folder):
-    os.environ.update(MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port))
+def main(rank, folder):
     torch.set_num_threads(1)
     MMLogger.get_current_instance().setLevel(logging.ERROR)
-    dist.init_process_group('gloo', rank=rank, world_size=2)
+    # A file, because a free port may be taken before it is used.
+    meeting = f'file://{folder}/meeting'
+    dist.init_process_group('gloo', init_method=meeting, rank=rank, world_size=2)
     results = {}
     for variant, (branchwise, flags) in VARIANTS.items():
         for scenario in (same_mathematics, accumulated, own_draws):

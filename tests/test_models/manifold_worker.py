@@ -1,7 +1,6 @@
 """What one of two processes does in the distributed tests of ManifoldMix."""
 
 import logging
-import os
 from pathlib import Path
 
 import torch
@@ -73,11 +72,12 @@ def own_draws(rank, mode):
     )
 
 
-def main(rank, port, folder):
-    os.environ.update(MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port))
+def main(rank, folder):
     torch.set_num_threads(1)
     MMLogger.get_current_instance().setLevel(logging.ERROR)
-    dist.init_process_group('gloo', rank=rank, world_size=2)
+    # A file, because a free port may be taken before it is used.
+    meeting = f'file://{folder}/meeting'
+    dist.init_process_group('gloo', init_method=meeting, rank=rank, world_size=2)
     results = {}
     for mode in MODES:
         for scenario in (same_mathematics, own_draws):

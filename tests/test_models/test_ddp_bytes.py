@@ -1,7 +1,5 @@
 """DDP sends the gradients of q and of the mixer, each byte once, and nothing of k."""
 
-import socket
-
 import pytest
 import torch
 import torch.multiprocessing as mp
@@ -17,10 +15,7 @@ EVERY_CASE = pytest.mark.parametrize('case', COUNTED)
 def results(tmp_path_factory):
     """What both processes have counted, case by case."""
     folder = tmp_path_factory.mktemp('ddp_bytes')
-    with socket.socket() as free:
-        free.bind(('127.0.0.1', 0))
-        port = free.getsockname()[1]
-    mp.spawn(ddp_bytes_worker.main, args=(port, str(folder)), nprocs=2)
+    mp.spawn(ddp_bytes_worker.main, args=(str(folder),), nprocs=2)
     return [torch.load(folder / f'{rank}.pt', weights_only=False) for rank in range(2)]
 
 

@@ -1,7 +1,5 @@
 """Two processes on gloo equal one process on the joined batch, where mathematics says so."""
 
-import socket
-
 import pytest
 import torch
 import torch.multiprocessing as mp
@@ -17,10 +15,7 @@ ACCUMULATING = [name for name in ddp_worker.VARIANTS if name != 'static-graph']
 def results(tmp_path_factory):
     """What both processes have computed, scenario by scenario."""
     folder = tmp_path_factory.mktemp('ddp')
-    with socket.socket() as free:
-        free.bind(('127.0.0.1', 0))
-        port = free.getsockname()[1]
-    mp.spawn(ddp_worker.main, args=(port, str(folder)), nprocs=2)
+    mp.spawn(ddp_worker.main, args=(str(folder),), nprocs=2)
     return [torch.load(folder / f'{rank}.pt', weights_only=False) for rank in range(2)]
 
 

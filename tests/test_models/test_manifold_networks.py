@@ -1,7 +1,6 @@
 """ManifoldMix in half precision, compiled, copied, in other networks and between processes."""
 
 import copy
-import socket
 
 import pytest
 import torch
@@ -178,10 +177,7 @@ MODES = pytest.mark.parametrize('mode', manifold_worker.MODES)
 def results(tmp_path_factory):
     """What both processes have computed, scenario by scenario."""
     folder = tmp_path_factory.mktemp('ddp')
-    with socket.socket() as free:
-        free.bind(('127.0.0.1', 0))
-        port = free.getsockname()[1]
-    mp.spawn(manifold_worker.main, args=(port, str(folder)), nprocs=2)
+    mp.spawn(manifold_worker.main, args=(str(folder),), nprocs=2)
     return [torch.load(folder / f'{rank}.pt', weights_only=False) for rank in range(2)]
 
 

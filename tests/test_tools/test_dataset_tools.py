@@ -193,6 +193,7 @@ class Server(http.server.BaseHTTPRequestHandler):
 def served(monkeypatch, tmp_path):
     """Serves a small archive; returns its source and the handler's class."""
     monkeypatch.setattr(downloading.time, 'sleep', lambda seconds: None)
+    monkeypatch.setenv('no_proxy', '127.0.0.1')
     content = make_tar(tmp_path / 'made', ('set/x.txt', os.urandom(3000))).read_bytes()
     handler = type('Handler', (Server,), dict(content=content, asked=[]))
     with http.server.ThreadingHTTPServer(('127.0.0.1', 0), handler) as server:

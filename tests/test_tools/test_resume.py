@@ -110,7 +110,7 @@ def test_a_truncated_newest_checkpoint_is_passed_over(config, tmp_path):
 @pytest.mark.slow
 def test_killed_from_outside_at_any_moment(config, tmp_path):
     plain = config('automix', name='plain')
-    length = ('--epochs', 8)
+    length = ('--epochs', 16)
     finish(train(plain, tmp_path / 'whole', *length))
     for kill_number in range(3):
         process = train(plain, tmp_path / 'cut', *length, '--resume')
@@ -122,7 +122,7 @@ def test_killed_from_outside_at_any_moment(config, tmp_path):
         os.kill(process.pid, signal.SIGKILL)
         finish(process, code=KILLED)
     finish(train(plain, tmp_path / 'cut', *length, '--resume'))
-    assert_same_training(tmp_path / 'whole' / 'epoch_8.pth', tmp_path / 'cut' / 'epoch_8.pth')
+    assert_same_training(tmp_path / 'whole' / 'epoch_16.pth', tmp_path / 'cut' / 'epoch_16.pth')
 
 
 @pytest.mark.slow

@@ -37,34 +37,59 @@ class Painted:
 
 
 @torch.no_grad()
+def look(network: Network, images: Tensor) -> Tensor:
+    """Returns what a mix block is given.
+
+    Args:
+        network: Network with a mix block.
+        images: Images (N, C, H, W), uint8, RGB.
+
+    Returns:
+        Feature map (N, C', h, w).
+    """
+    return network.classifier.mixer.look(network.encoder, network.inputs(images), images)
+
+
+def look_reflected(network: Network, images: Tensor, cells: Sequence[int]) -> Tensor:
+    """Looks at images that are continued by their reflection, and leaves out the cells outside.
+
+    The block then sees no cell beside the encoder's zero padding.
+
+    Args:
+        network: Network with a mix block.
+        images: Images (N, C, H, W), uint8, RGB; H and W are multiples of h and w.
+        cells: Height and width (h, w) of the feature map.
+
+    Returns:
+        Feature map (N, C', h, w).
+    """
+    high, wide = cells
+    tall, broad = RIM * images.shape[2] // high, RIM * images.shape[3] // wide
+    continued = F.pad(images.float(), [broad, broad, tall, tall], 'reflect').to(images.dtype)
+    features = look(network, continued)  # (N, C', h + 2 RIM, w + 2 RIM)
+    return features[:, :, RIM : RIM + high, RIM : RIM + wide].contiguous()
+
+
+@torch.no_grad()
 def paint(
-    network: Network, own: Tensor, partner: Tensor, lam: float, reflect: bool = False
+    network: Network, own: Tensor, partner: Tensor, lam: float, size: tuple[int, int]
 ) -> Painted:
     """Paints the masks of a batch of pairs.
 
     Args:
         network: Network with a mix block.
-        own: Own images (N, C, H, W), uint8, RGB; H and W are multiples of the feature map's.
-        partner: Their partners, of the same shape.
+        own: Feature maps of the own images, (N, C', h, w).
+        partner: Those of their partners, of the same shape.
         lam: Weight of the own images in [0, 1].
-        reflect: Continue the images by their reflection before the encoder looks, and leave the
-            cells outside out again: the block then sees no cell beside the encoder's zero padding.
+        size: Size (H, W) of the masks.
 
     Returns:
         Masks, content and attention.
     """
-    num, size = len(own), (own.shape[2], own.shape[3])
-    images = torch.cat([own, partner])
-    block = network.classifier.mixer
-    features = block.look(network.encoder, network.inputs(images), images)  # (2N, C, h, w)
-    if reflect:
-        high, wide = features.shape[2:]
-        tall, broad = (RIM * side // cells for side, cells in zip(size, (high, wide), strict=True))
-        images = F.pad(images.float(), [broad, broad, tall, tall], 'reflect').to(images.dtype)
-        features = block.look(network.encoder, network.inputs(images), images)
-        features = features[:, :, RIM : RIM + high, RIM : RIM + wide].contiguous()
+    num = len(own)
     pair = Pair(torch.tensor(float(lam)), torch.arange(2 * num).roll(num))
-    query, key, content, mask = watch(block, features, pair, size)
+    features = torch.cat([own, partner])  # (2N, C', h, w)
+    query, key, content, mask = watch(network.classifier.mixer, features, pair, size)
     rows = similarity(*(x[:num].flatten(2).transpose(1, 2) for x in (query, key)))  # (N, hw, hw)
     attended = rows.mean(1).view_as(content[:num, 0])
     return Painted(mask[:num, 0], content[:num, 0], attended)

@@ -7,12 +7,15 @@ import pytest
 import torch
 from PIL import Image
 
+from automix_mm.analysis.attention import attend_from
 from automix_mm.analysis.box_images import read_box_images
 from automix_mm.analysis.mask_figures import (
     Painted,
     border_and_inner,
     follow_lam,
     inside_and_outside,
+    look,
+    look_reflected,
     paint,
 )
 from automix_mm.analysis.mix_network import Network
@@ -34,27 +37,37 @@ def images(num, seed=0, size=32):
 
 
 def test_a_batch_is_painted_as_its_pairs_are():
-    own, partner = images(3)
     through = network()
-    together = paint(through, own, partner, 0.3)
+    own, partner = (look(through, part) for part in images(3))
+    together = paint(through, own, partner, 0.3, (32, 32))
     assert together.mask.shape == (3, 32, 32) and together.mask.std() > 1e-3
     for i in range(3):
-        alone = paint(through, own[i : i + 1], partner[i : i + 1], 0.3)
+        alone = paint(through, own[i : i + 1], partner[i : i + 1], 0.3, (32, 32))
         for name in ('mask', 'content', 'attended'):
             one, of_all = getattr(alone, name)[0], getattr(together, name)[i]
             torch.testing.assert_close(one, of_all, atol=1e-4, rtol=1e-3)
         assert alone.attended.sum() == pytest.approx(1, abs=1e-4)
 
 
+def test_masks_are_those_of_the_block():
+    through = network()
+    both = torch.stack([part[0] for part in images(1)])
+    ours = paint(through, *look(through, both).split(1), 0.3, (32, 32)).mask[0]
+    (theirs,) = attend_from(through, both, [0.3], [(16, 16)])
+    torch.testing.assert_close(ours, torch.from_numpy(theirs.mask), atol=1e-5, rtol=1e-4)
+
+
 def test_reflection_takes_the_place_of_zero_padding():
     """An image of one colour has a border for the encoder only where zeros are beside it."""
-    own, partner = torch.full((2, 2, 3, 64, 64), 200, dtype=torch.uint8)
     through = network()
-    plain = paint(through, own, partner, 0.5).content[0]
-    reflected = paint(through, own, partner, 0.5, reflect=True).content[0]
-    assert plain.shape == reflected.shape
-    inner = reflected[1:-1, 1:-1]
-    assert inner.std() < 0.1 * plain.std()
+    colour = torch.full((1, 3, 64, 64), 200, dtype=torch.uint8)
+    seen = look(through, colour)
+    reflected = look_reflected(through, colour, seen.shape[2:])
+    assert reflected.shape == seen.shape
+    plain, inner = (
+        paint(through, maps, maps, 0.5, (64, 64)).content[0] for maps in (seen, reflected)
+    )
+    assert inner[1:-1, 1:-1].std() < 0.1 * plain.std()
 
 
 def test_masks_that_are_lam():

@@ -18,6 +18,8 @@ from automix_mm.analysis.mask_figures import (
     border_and_inner,
     follow_lam,
     inside_and_outside,
+    look,
+    look_reflected,
     paint,
 )
 from automix_mm.analysis.mix_images import build_dataset, pair_up, read_item
@@ -107,19 +109,26 @@ def judge_pairs(
     network: Network, images: tuple[Tensor, Tensor], lams: list[float]
 ) -> dict[str, dict]:
     """Returns how masks follow lam, and what is different at their border."""
-    batches = list(zip(*(part.split(BATCH) for part in images), strict=True))
-    masks = [torch.cat([paint(network, *pair, lam).mask for pair in batches]) for lam in lams]
-    found = dict(follows_lam=follow_lam(masks, lams))
-    for name, reflect in (('border', False), ('border_if_reflected', True)):
-        seen = [border_and_inner(paint(network, *pair, LAM, reflect)) for pair in batches]
-        weights = torch.tensor([len(own) for own, _ in batches], dtype=torch.float64)
-        found[name] = {
-            key: (weights @ torch.tensor([one[key] for one in seen], dtype=torch.float64))
-            .div(weights.sum())
-            .tolist()
-            for key in seen[0]
-        }
+    size = (images[0].shape[2], images[0].shape[3])
+    masks: list[list[Tensor]] = [[] for _ in lams]
+    borders: dict[str, list[dict]] = dict(border=[], border_if_reflected=[])
+    for batch in zip(*(part.split(BATCH) for part in images), strict=True):
+        seen = [look(network, part) for part in batch]
+        for lam, painted in zip(lams, masks, strict=True):
+            painted.append(paint(network, *seen, lam, size).mask)
+        borders['border'].append(border_and_inner(paint(network, *seen, LAM, size)))
+        seen = [look_reflected(network, part, seen[0].shape[2:]) for part in batch]
+        borders['border_if_reflected'].append(border_and_inner(paint(network, *seen, LAM, size)))
+    weights = torch.tensor([len(part) for part in images[0].split(BATCH)], dtype=torch.float64)
+    found = dict(follows_lam=follow_lam([torch.cat(painted) for painted in masks], lams))
+    for name, parts in borders.items():
+        found[name] = {key: average([part[key] for part in parts], weights) for key in parts[0]}
     return found
+
+
+def average(rows: list[list[float]], weights: Tensor) -> list[float]:
+    """Returns the weighted mean of rows."""
+    return (weights @ torch.tensor(rows, dtype=torch.float64) / weights.sum()).tolist()
 
 
 def judge_objects(network: Network, images: Tensor, boxes: Tensor) -> dict[str, dict]:
@@ -130,8 +139,10 @@ def judge_objects(network: Network, images: Tensor, boxes: Tensor) -> dict[str, 
         images: Images (N, C, H, W), uint8; each is mixed with the next.
         boxes: Pixels inside their boxes, (N, H, W), bool.
     """
-    pairs = zip(images.split(BATCH), images.roll(-1, 0).split(BATCH), strict=True)
-    masks = torch.cat([paint(network, *pair, LAM).mask for pair in pairs])
+    size = (images.shape[2], images.shape[3])
+    seen = torch.cat([look(network, part) for part in images.split(BATCH)])
+    pairs = zip(seen.split(BATCH), seen.roll(-1, 0).split(BATCH), strict=True)
+    masks = torch.cat([paint(network, *pair, LAM, size).mask for pair in pairs])
     return dict(
         own=inside_and_outside(masks, boxes),
         partner=inside_and_outside(masks, boxes.roll(-1, 0)),

@@ -28,6 +28,7 @@ def test_digits(load_tool, capsys, tmp_path) -> None:
     assert list(shares) == list(PARTS)
     assert sum(shares.values()) == pytest.approx(1, abs=1e-3)
     assert min(shares.values()) > 0
+    assert shares['q'] > shares['ema'] and shares['q'] > shares['framework']
     assert len(found['operators']) == 10
     for name, text in PARTS.items():
         assert f'{name} ' in printed and text in printed
